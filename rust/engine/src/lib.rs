@@ -1,0 +1,26 @@
+//! The exchange as a pure state machine: balances, order books and matching.
+//!
+//! `Exchange::apply(stamp, command, events)` is the whole model: a [`Stamp`] (sequence and time) and a
+//! [`Command`] go in; facts ([`Event`]) or a [`Rejection`] come out. The crate reads no clock, does no
+//! I/O, draws no random number and iterates nothing whose order is not defined, so that replaying the
+//! same commands always leads to the same state and the same events.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod command;
+pub mod config;
+pub mod decimal;
+pub mod event;
+pub mod ids;
+pub mod order;
+pub mod rejection;
+
+pub use command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
+pub use config::{AssetConfig, Config, ConfigError, MarketConfig};
+pub use decimal::Decimal;
+pub use event::{BalanceUpdated, Deal, DealSide, Event, Events, OrderChange, OrderEvent};
+pub use ids::{AssetId, DealId, MarketId, OrderId, Time, UserId};
+pub use order::{Order, OrderKind, Side, Source};
+pub use rejection::Rejection;

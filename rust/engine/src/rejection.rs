@@ -1,0 +1,56 @@
+//! Why a command was refused.
+
+use thiserror::Error;
+
+/// The answer is no, and the state is untouched. The name, not the wire code, is the identity: the
+/// numeric codes are per method in the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum Rejection {
+    /// A value that no table could hold, such as a supply of 10^14 or more.
+    #[error("invalid argument")]
+    InvalidArgument,
+    /// `balance.update` of a key seen within the window.
+    #[error("repeat update")]
+    RepeatUpdate,
+    /// Available funds do not cover it.
+    #[error("balance not enough")]
+    BalanceNotEnough,
+    /// Below the market's minimum.
+    #[error("amount too small")]
+    AmountTooSmall,
+    /// A market order found nobody on the other side.
+    #[error("no enough trader")]
+    NoEnoughTrader,
+    /// No such open order in this market.
+    #[error("order not found")]
+    OrderNotFound,
+    /// The order is somebody else's.
+    #[error("user not match")]
+    UserNotMatch,
+}
+
+impl Rejection {
+    /// Every rejection, in declaration order.
+    pub const ALL: [Rejection; 7] = [
+        Rejection::InvalidArgument,
+        Rejection::RepeatUpdate,
+        Rejection::BalanceNotEnough,
+        Rejection::AmountTooSmall,
+        Rejection::NoEnoughTrader,
+        Rejection::OrderNotFound,
+        Rejection::UserNotMatch,
+    ];
+
+    /// Stable snake_case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Rejection::InvalidArgument => "invalid_argument",
+            Rejection::RepeatUpdate => "repeat_update",
+            Rejection::BalanceNotEnough => "balance_not_enough",
+            Rejection::AmountTooSmall => "amount_too_small",
+            Rejection::NoEnoughTrader => "no_enough_trader",
+            Rejection::OrderNotFound => "order_not_found",
+            Rejection::UserNotMatch => "user_not_match",
+        }
+    }
+}
