@@ -53,9 +53,9 @@ pub struct PlaceLimit {
     pub market: MarketId,
     /// Sell or buy.
     pub side: Side,
-    /// > 0, units of 10^-base_scale; `i128::MAX` stands for any amount that no balance can cover.
+    /// Above 0, units of 10^-base_scale; `i128::MAX` stands for any amount that no balance can cover.
     pub amount: i128,
-    /// > 0, units of 10^-quote_scale.
+    /// Above 0, units of 10^-quote_scale.
     pub price: i128,
     /// In [0, 1), units of 10^-fee_scale.
     pub taker_fee_rate: u64,
@@ -74,7 +74,7 @@ pub struct PlaceMarket {
     pub market: MarketId,
     /// Sell or buy.
     pub side: Side,
-    /// > 0; ask: base to sell, bid: quote to spend; in both cases units of 10^-base_scale.
+    /// Above 0; ask: base to sell, bid: quote to spend; in both cases units of 10^-base_scale.
     /// `i128::MAX` stands for any amount that no balance can cover.
     pub amount: i128,
     /// In [0, 1), units of 10^-fee_scale.

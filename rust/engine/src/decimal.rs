@@ -3,8 +3,40 @@
 //!
 //! Source: spec of the number rules, matchengine section 1.
 
-/// Significant digits kept by a multiplication or an addition.
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// Significant digits kept by parsing, a multiplication or an addition.
 pub const DIGITS_MAX: u32 = 34;
+
+/// Largest value that is parsed: below 10^22, which is what the tables hold.
+const VALUE_DIGITS_MAX: i64 = 22;
+
+const fn powers_of_ten() -> [u128; 39] {
+    let mut powers = [1u128; 39];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+}
+
+static POWERS_OF_TEN: [u128; 39] = powers_of_ten();
+
+/// 10^exponent for exponents up to 38.
+pub fn power_of_ten(exponent: u32) -> i128 {
+    POWERS_OF_TEN[exponent as usize] as i128
+}
+
+/// Why a text is not a number that can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ParseError {
+    /// Not a finite decimal in plain or exponent notation.
+    Syntax,
+    /// 10^22 or more.
+    TooLarge,
+}
 
 /// `coefficient x 10^-scale`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -18,4 +50,373 @@ pub struct Decimal {
 impl Decimal {
     /// Zero without decimals.
     pub const ZERO: Decimal = Decimal { coefficient: 0, scale: 0 };
+
+    /// Parses with all decimals given, at most 38.
+    ///
+    /// # Errors
+    /// See [`ParseError`]; more than 38 decimals are a syntax error.
+    pub fn parse(text: &str) -> Result<Decimal, ParseError> {
+        let (coefficient, exponent, is_negative) = scan(text)?;
+        let value = signed(coefficient, is_negative);
+        if exponent >= 0 {
+            let factor = power_of_ten(exponent as u32);
+            return Ok(Decimal {
+                coefficient: value.checked_mul(factor).ok_or(ParseError::TooLarge)?,
+                scale: 0,
+            });
+        }
+        match u8::try_from(-exponent) {
+            Ok(scale) if scale <= 38 => Ok(Decimal { coefficient: value, scale }),
+            _ if value == 0 => Ok(Decimal::ZERO),
+            _ => Err(ParseError::Syntax),
+        }
+    }
+
+    /// `a x b`, whose scales add up to `scale`, cut to [`DIGITS_MAX`] digits.
+    ///
+    /// Both factors are non-negative.
+    pub fn product(a: i128, b: i128, scale: u8) -> Decimal {
+        debug_assert!(a >= 0 && b >= 0, "factors of a product are non-negative");
+        if let Some(product) = a.checked_mul(b)
+            && product < power_of_ten(DIGITS_MAX)
+        {
+            return Decimal { coefficient: product, scale };
+        }
+        let mut wide = multiply_wide(a as u128, b as u128);
+        let mut scale = scale;
+        while wide.0 != 0 || wide.1 >= POWERS_OF_TEN[DIGITS_MAX as usize] {
+            wide = divide_wide_by_ten(wide);
+            scale = scale.checked_sub(1).expect("a product of supply and rate stays below 10^34");
+        }
+        Decimal { coefficient: wide.1 as i128, scale }
+    }
+
+    /// The sum at the larger scale, cut to [`DIGITS_MAX`] digits.
+    #[must_use]
+    pub fn plus(self, other: Decimal) -> Decimal {
+        if self.coefficient == 0 && self.scale <= other.scale {
+            return other;
+        }
+        let (mut a, mut b) = (self, other);
+        if a.scale < b.scale {
+            core::mem::swap(&mut a, &mut b);
+        }
+        // a has the larger scale; widen b, giving up a's last digits only where 34 do not hold them.
+        loop {
+            let factor = power_of_ten(u32::from(a.scale - b.scale));
+            if let Some(sum) =
+                b.coefficient.checked_mul(factor).and_then(|wide| wide.checked_add(a.coefficient))
+            {
+                let mut sum = Decimal { coefficient: sum, scale: a.scale };
+                while sum.coefficient.unsigned_abs() >= POWERS_OF_TEN[DIGITS_MAX as usize]
+                    && sum.scale > 0
+                {
+                    sum = Decimal { coefficient: sum.coefficient / 10, scale: sum.scale - 1 };
+                }
+                return sum;
+            }
+            a = Decimal { coefficient: a.coefficient / 10, scale: a.scale - 1 };
+        }
+    }
+
+    /// The units of 10^-scale in this number, cut toward zero; saturates at the integer's limits.
+    pub fn units_floor(self, scale: u8) -> i128 {
+        match scale.cmp(&self.scale) {
+            Ordering::Equal => self.coefficient,
+            Ordering::Less => self.coefficient / power_of_ten(u32::from(self.scale - scale)),
+            Ordering::Greater => {
+                self.coefficient.saturating_mul(power_of_ten(u32::from(scale - self.scale).min(38)))
+            }
+        }
+    }
+
+    /// As [`Decimal::units_floor`], but a cut remainder counts as one more unit (for non-negative numbers).
+    pub fn units_ceil(self, scale: u8) -> i128 {
+        let floor = self.units_floor(scale);
+        let is_exact = scale >= self.scale
+            || self.coefficient % power_of_ten(u32::from(self.scale - scale)) == 0;
+        if is_exact { floor } else { floor + 1 }
+    }
+
+    /// Compares values, whatever the scales; both non-negative.
+    pub fn compare(self, other: Decimal) -> Ordering {
+        let (a, b) = (self.coefficient as u128, other.coefficient as u128);
+        let (factor_a, factor_b) = if self.scale < other.scale {
+            (POWERS_OF_TEN[usize::from(other.scale - self.scale)], 1)
+        } else {
+            (1, POWERS_OF_TEN[usize::from(self.scale - other.scale)])
+        };
+        multiply_wide(a, factor_a).cmp(&multiply_wide(b, factor_b))
+    }
+}
+
+/// Parses `text` into units of 10^-scale: the value is cut to 34 significant digits, then to `scale`.
+/// A value below 10^22 whose units do not fit saturates; no balance can cover it.
+///
+/// # Errors
+/// See [`ParseError`].
+pub fn parse_fixed(text: &str, scale: u8) -> Result<i128, ParseError> {
+    let (coefficient, exponent, is_negative) = scan(text)?;
+    let shift = exponent + i64::from(scale);
+    let units = if shift >= 0 {
+        let factor = POWERS_OF_TEN.get(usize::try_from(shift).unwrap_or(usize::MAX)).copied();
+        factor
+            .and_then(|factor| coefficient.checked_mul(factor))
+            .filter(|units| *units <= i128::MAX as u128)
+            .unwrap_or(if coefficient == 0 { 0 } else { i128::MAX as u128 })
+    } else {
+        let divisor = POWERS_OF_TEN.get(usize::try_from(-shift).unwrap_or(usize::MAX)).copied();
+        divisor.map_or(0, |divisor| coefficient / divisor)
+    };
+    Ok(signed(units, is_negative))
+}
+
+fn signed(magnitude: u128, is_negative: bool) -> i128 {
+    if is_negative { -(magnitude as i128) } else { magnitude as i128 }
+}
+
+/// Coefficient of at most 34 digits, exponent of ten, sign.
+fn scan(text: &str) -> Result<(u128, i64, bool), ParseError> {
+    let mut bytes = text.as_bytes();
+    let is_negative = match bytes.first() {
+        Some(b'-') => {
+            bytes = &bytes[1..];
+            true
+        }
+        Some(b'+') => {
+            bytes = &bytes[1..];
+            false
+        }
+        _ => false,
+    };
+    let (mut coefficient, mut kept, mut exponent) = (0u128, 0u32, 0i64);
+    let (mut digits, mut has_point, mut position) = (0usize, false, 0usize);
+    while let Some(&byte) = bytes.get(position) {
+        match byte {
+            b'0'..=b'9' => {
+                digits += 1;
+                if kept < DIGITS_MAX {
+                    coefficient = coefficient * 10 + u128::from(byte - b'0');
+                    kept += u32::from(coefficient != 0);
+                    exponent -= i64::from(has_point);
+                } else {
+                    exponent += i64::from(!has_point);
+                }
+            }
+            b'.' if !has_point => has_point = true,
+            _ => break,
+        }
+        position += 1;
+    }
+    if digits == 0 {
+        return Err(ParseError::Syntax);
+    }
+    if position < bytes.len() {
+        exponent = exponent.saturating_add(scan_exponent(&bytes[position..])?);
+    }
+    if coefficient != 0 && i64::from(kept).saturating_add(exponent) > VALUE_DIGITS_MAX {
+        return Err(ParseError::TooLarge);
+    }
+    Ok((coefficient, if coefficient == 0 { exponent.min(0) } else { exponent }, is_negative))
+}
+
+fn scan_exponent(bytes: &[u8]) -> Result<i64, ParseError> {
+    let [b'e' | b'E', rest @ ..] = bytes else { return Err(ParseError::Syntax) };
+    let (is_negative, digits) = match rest {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() {
+        return Err(ParseError::Syntax);
+    }
+    let mut value = 0i64;
+    for byte in digits {
+        if !byte.is_ascii_digit() {
+            return Err(ParseError::Syntax);
+        }
+        value = value.saturating_mul(10).saturating_add(i64::from(byte - b'0'));
+    }
+    // Far beyond any table either way; halved so that later sums cannot overflow.
+    let value = value.min(i64::MAX / 4);
+    Ok(if is_negative { -value } else { value })
+}
+
+/// 256-bit product as (high, low).
+fn multiply_wide(a: u128, b: u128) -> (u128, u128) {
+    const LOW: u128 = u64::MAX as u128;
+    let (a_high, a_low) = (a >> 64, a & LOW);
+    let (b_high, b_low) = (b >> 64, b & LOW);
+    let low = a_low * b_low;
+    let middle = a_high * b_low + (low >> 64);
+    let (middle_high, middle_low) = (middle >> 64, middle & LOW);
+    let cross = a_low * b_high + middle_low;
+    (a_high * b_high + middle_high + (cross >> 64), (cross << 64) | (low & LOW))
+}
+
+/// (high, low) / 10, by long division over 64-bit digits.
+fn divide_wide_by_ten((high, low): (u128, u128)) -> (u128, u128) {
+    const LOW: u128 = u64::MAX as u128;
+    let mut remainder = 0u128;
+    let mut quotients = [0u128; 4];
+    for (quotient, digit) in
+        quotients.iter_mut().zip([high >> 64, high & LOW, low >> 64, low & LOW])
+    {
+        let value = (remainder << 64) | digit;
+        *quotient = value / 10;
+        remainder = value % 10;
+    }
+    ((quotients[0] << 64) | quotients[1], (quotients[2] << 64) | quotients[3])
+}
+
+/// Appends `coefficient x 10^-scale` in plain notation with exactly `scale` decimals.
+pub fn write_plain(coefficient: i128, scale: u8, out: &mut Vec<u8>) {
+    write_digits(coefficient, scale, false, out);
+}
+
+/// Appends it in plain notation without trailing zeros; zero is `0`.
+pub fn write_stripped(coefficient: i128, scale: u8, out: &mut Vec<u8>) {
+    write_digits(coefficient, scale, true, out);
+}
+
+fn write_digits(coefficient: i128, scale: u8, is_stripped: bool, out: &mut Vec<u8>) {
+    let scale = usize::from(scale);
+    // 39 digits of a u128 or 255 decimals, whichever is more, and one before the point.
+    let mut digits = [b'0'; 257];
+    let mut start = digits.len();
+    let mut magnitude = coefficient.unsigned_abs();
+    while magnitude > u128::from(u64::MAX) {
+        let mut part = (magnitude % 1_000_000_000_000_000_000) as u64;
+        magnitude /= 1_000_000_000_000_000_000;
+        for _ in 0..18 {
+            start -= 1;
+            digits[start] = b'0' + (part % 10) as u8;
+            part /= 10;
+        }
+    }
+    let mut part = magnitude as u64;
+    while part != 0 {
+        start -= 1;
+        digits[start] = b'0' + (part % 10) as u8;
+        part /= 10;
+    }
+    let point = digits.len() - scale;
+    let start = start.min(point - 1);
+    let mut end = digits.len();
+    if is_stripped {
+        while end > point && digits[end - 1] == b'0' {
+            end -= 1;
+        }
+    }
+    if coefficient < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[start..point]);
+    if end > point {
+        out.push(b'.');
+        out.extend_from_slice(&digits[point..end]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    fn plain(coefficient: i128, scale: u8) -> String {
+        let mut out = Vec::new();
+        write_plain(coefficient, scale, &mut out);
+        String::from_utf8(out).expect("digits")
+    }
+
+    fn stripped(coefficient: i128, scale: u8) -> String {
+        let mut out = Vec::new();
+        write_stripped(coefficient, scale, &mut out);
+        String::from_utf8(out).expect("digits")
+    }
+
+    #[test]
+    fn texts_of_the_grammar_are_cut_to_the_scale() {
+        for (text, scale, units) in [
+            ("1", 8, 100_000_000),
+            ("+1.", 2, 100),
+            (".5", 2, 50),
+            ("1E1", 2, 1000),
+            ("1e-8", 8, 1),
+            ("1e-9", 8, 0),
+            ("-0.129", 2, -12),
+            ("-0", 2, 0),
+            ("1e-999999999999999999999", 8, 0),
+            ("0e999999", 8, 0),
+            ("00012.50", 1, 125),
+        ] {
+            assert_eq!(parse_fixed(text, scale), Ok(units), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_finite_plain_number_is_refused() {
+        for text in [
+            "", " 1", "1 ", "1e", "e1", "0x10", "1_000", "NaN", "nan123", "sNaN", "Infinity",
+            "-inf", ".", "+", "1.2.3", "１",
+        ] {
+            assert_eq!(parse_fixed(text, 8), Err(ParseError::Syntax), "{text}");
+        }
+        for text in ["1e22", "10000000000000000000000", "1e999999", "1e99999999999999999999"] {
+            assert_eq!(parse_fixed(text, 8), Err(ParseError::TooLarge), "{text}");
+        }
+        assert_eq!(
+            parse_fixed("9999999999999999999999", 8),
+            Ok(999_999_999_999_999_999_999_900_000_000)
+        );
+        assert_eq!(parse_fixed("9999999999999999999999", 20), Ok(i128::MAX));
+    }
+
+    #[test]
+    fn digits_beyond_34_are_cut() {
+        let text = "1.2345678901234567890123456789012349";
+        assert_eq!(
+            Decimal::parse(text).map(|d| (d.coefficient, d.scale)),
+            Ok((1_234_567_890_123_456_789_012_345_678_901_234, 33))
+        );
+    }
+
+    #[test]
+    fn products_beyond_34_digits_lose_their_last_decimals() {
+        let a = power_of_ten(33) + 7;
+        assert_eq!(Decimal::product(a, 25, 24), Decimal { coefficient: a * 25 / 10, scale: 23 });
+        let wide = Decimal::product(power_of_ten(33) + 1, power_of_ten(12), 40);
+        assert_eq!(wide, Decimal { coefficient: power_of_ten(33) + 1, scale: 28 });
+    }
+
+    #[test]
+    fn sums_take_the_larger_scale() {
+        let sum = Decimal { coefficient: 15, scale: 1 }.plus(Decimal { coefficient: 25, scale: 3 });
+        assert_eq!(sum, Decimal { coefficient: 1525, scale: 3 });
+        let cut = Decimal { coefficient: power_of_ten(33), scale: 0 }
+            .plus(Decimal { coefficient: 19, scale: 2 });
+        assert_eq!(cut, Decimal { coefficient: power_of_ten(33), scale: 0 });
+    }
+
+    #[test]
+    fn units_round_as_named() {
+        let fee = Decimal { coefficient: 1_001, scale: 3 };
+        assert_eq!((fee.units_floor(2), fee.units_ceil(2)), (100, 101));
+        assert_eq!((fee.units_floor(4), fee.units_ceil(4)), (10_010, 10_010));
+        assert_eq!(fee.compare(Decimal { coefficient: 10_010, scale: 4 }), Ordering::Equal);
+        assert_eq!(fee.compare(Decimal { coefficient: 2, scale: 0 }), Ordering::Less);
+    }
+
+    #[test]
+    fn texts_are_plain() {
+        assert_eq!(plain(0, 8), "0.00000000");
+        assert_eq!(plain(1, 8), "0.00000001");
+        assert_eq!(plain(-12_345_678, 8), "-0.12345678");
+        assert_eq!(plain(i128::MAX, 0), "170141183460469231731687303715884105727");
+        assert_eq!(stripped(0, 8), "0");
+        assert_eq!(stripped(150_000_000, 8), "1.5");
+        assert_eq!(stripped(100, 0), "100");
+        assert_eq!(stripped(10_000_000_000_000_000_000_000, 20), "100");
+        assert_eq!(stripped(-10, 20), "-0.0000000000000000001");
+    }
 }

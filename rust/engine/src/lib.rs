@@ -9,18 +9,28 @@
 
 extern crate alloc;
 
+pub mod audit;
+pub mod book;
 pub mod command;
 pub mod config;
 pub mod decimal;
 pub mod event;
+pub mod exchange;
 pub mod ids;
+pub mod ledger;
 pub mod order;
+pub mod query;
 pub mod rejection;
+pub mod updates;
 
+pub use audit::Violation;
 pub use command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
 pub use config::{AssetConfig, Config, ConfigError, MarketConfig};
 pub use decimal::Decimal;
 pub use event::{BalanceUpdated, Deal, DealSide, Event, Events, OrderChange, OrderEvent};
+pub use exchange::Exchange;
 pub use ids::{AssetId, DealId, MarketId, OrderId, Time, UserId};
+pub use ledger::{AssetTotals, Balance};
 pub use order::{Order, OrderKind, Side, Source};
+pub use query::{Depth, MarketSummary};
 pub use rejection::Rejection;

@@ -1,0 +1,520 @@
+//! The state machine: `apply(stamp, command, events)`. Decide first, reading only; then do, and nothing
+//! below that line can be refused.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::book::{Book, Handle};
+use crate::command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
+use crate::config::{Config, MarketConfig, SUPPLY_DIGITS_MAX};
+use crate::decimal::{Decimal, power_of_ten};
+use crate::event::{BalanceUpdated, Deal, DealSide, Event, Events, OrderChange, OrderEvent};
+use crate::ids::{AssetId, DealId, MarketId, OrderId, Time, UserId};
+use crate::ledger::Ledger;
+use crate::order::{Order, OrderKind, Side};
+use crate::rejection::Rejection;
+use crate::updates::Updates;
+
+/// One market: what it is, and who waits in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Market {
+    pub(crate) id: MarketId,
+    pub(crate) config: MarketConfig,
+    pub(crate) book: Book<i128, i128, Order>,
+    /// Multiplies units of the turnover into units of the quote asset.
+    quote_factor: i128,
+    /// Multiplies units of an amount into units of the base asset.
+    base_factor: i128,
+    /// Smallest amount in units of an amount.
+    min_amount: i128,
+}
+
+/// The whole state.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    config: Config,
+    pub(crate) markets: Vec<Market>,
+    pub(crate) ledger: Ledger,
+    pub(crate) updates: Updates,
+    pub(crate) open: crate::query::OpenIndex,
+    sequence: u64,
+    time: Time,
+    last_order: u64,
+    last_deal: u64,
+    operlog_id: u64,
+}
+
+impl Exchange {
+    /// An exchange without balances or orders.
+    pub fn new(config: Config) -> Exchange {
+        let markets = config
+            .markets
+            .iter()
+            .enumerate()
+            .map(|(index, market)| {
+                let save =
+                    |asset: AssetId| u32::from(config.assets[usize::from(asset.0)].save_scale);
+                let turnover_scale = u32::from(market.base_scale + market.quote_scale);
+                Market {
+                    id: MarketId(index as u16),
+                    book: Book::new(),
+                    quote_factor: power_of_ten(save(market.quote) - turnover_scale),
+                    base_factor: power_of_ten(save(market.base) - u32::from(market.base_scale)),
+                    min_amount: market.min_amount.units_ceil(market.base_scale),
+                    config: market.clone(),
+                }
+            })
+            .collect();
+        let ledger = Ledger::new(config.assets.iter().map(|asset| asset.save_scale).collect());
+        let updates = Updates::new(config.update_window);
+        Exchange {
+            config,
+            markets,
+            ledger,
+            updates,
+            open: crate::query::OpenIndex::default(),
+            sequence: 0,
+            time: Time(0),
+            last_order: 0,
+            last_deal: 0,
+            operlog_id: 0,
+        }
+    }
+
+    /// Applies `command` at `stamp` and appends what happened to `events`, oldest first.
+    ///
+    /// # Errors
+    /// After a [`Rejection`] the state is untouched and `events` has not grown.
+    ///
+    /// # Panics
+    /// On a stamp out of order: the journal is damaged and nothing after it can be trusted.
+    pub fn apply(
+        &mut self,
+        stamp: Stamp,
+        command: &Command,
+        events: &mut Events,
+    ) -> Result<(), Rejection> {
+        assert_eq!(stamp.sequence, self.sequence + 1, "commands are applied once, in order");
+        assert!(stamp.time >= self.time, "time does not run backwards");
+        match command {
+            Command::UpdateBalance(update) => self.update_balance(stamp, update, events)?,
+            Command::PlaceLimit(order) => self.place_limit(stamp, order, events)?,
+            Command::PlaceMarket(order) => self.place_market(stamp, order, events)?,
+            Command::CancelOrder(cancel) => self.cancel_order(cancel, events)?,
+        }
+        self.sequence = stamp.sequence;
+        self.time = stamp.time;
+        self.operlog_id += 1;
+        Ok(())
+    }
+
+    /// Assets and markets.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Of the last applied command; 0 at first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Of the last applied command.
+    pub fn time(&self) -> Time {
+        self.time
+    }
+
+    /// 0 at first.
+    pub fn last_order_id(&self) -> u64 {
+        self.last_order
+    }
+
+    /// 0 at first.
+    pub fn last_deal_id(&self) -> u64 {
+        self.last_deal
+    }
+
+    /// Applied commands of the original's kinds; 0 at first.
+    pub fn operlog_id(&self) -> u64 {
+        self.operlog_id
+    }
+
+    fn update_balance(
+        &mut self,
+        stamp: Stamp,
+        update: &UpdateBalance,
+        events: &mut Events,
+    ) -> Result<(), Rejection> {
+        // Decide. Forgetting old keys is a function of logged time, so it is not part of the decision.
+        self.updates.forget(stamp.time);
+        let UpdateBalance { user, asset, reason_id, change, .. } = *update;
+        let Some(config) = self.config.assets.get(usize::from(asset.0)) else {
+            return Err(Rejection::InvalidArgument);
+        };
+        if self.updates.is_seen(user, asset, &update.reason, reason_id) {
+            return Err(Rejection::RepeatUpdate);
+        }
+        let factor = power_of_ten(u32::from(config.save_scale - config.show_scale));
+        let supply_max = power_of_ten(SUPPLY_DIGITS_MAX + u32::from(config.save_scale));
+        let units = change.checked_mul(factor).ok_or(Rejection::InvalidArgument)?;
+        if units >= 0 {
+            let supply = self.ledger.totals(asset).supply;
+            if supply.checked_add(units).is_none_or(|supply| supply >= supply_max) {
+                return Err(Rejection::InvalidArgument);
+            }
+        } else if self.ledger.available(user, asset) < -units {
+            return Err(Rejection::BalanceNotEnough);
+        }
+
+        // Do.
+        if units >= 0 {
+            self.ledger.credit(user, asset, units);
+        } else {
+            self.ledger.debit(user, asset, -units);
+        }
+        self.updates.remember(stamp.time, user, asset, &update.reason, reason_id);
+        let balance = self.ledger.balance(user, asset);
+        events.push(Event::BalanceUpdated(Box::new(BalanceUpdated {
+            time: stamp.time,
+            user,
+            asset,
+            reason: update.reason.clone(),
+            reason_id,
+            change,
+            total: balance.total(),
+            available: balance.available.unwrap_or(0),
+            detail: update.detail.clone(),
+        })));
+        Ok(())
+    }
+
+    fn place_limit(
+        &mut self,
+        stamp: Stamp,
+        place: &PlaceLimit,
+        events: &mut Events,
+    ) -> Result<(), Rejection> {
+        // Decide. Source: me_market.c tests funds before the minimum amount.
+        let market =
+            self.markets.get(usize::from(place.market.0)).ok_or(Rejection::InvalidArgument)?;
+        let required = market.units_required(place.side, place.amount, place.price)?;
+        if self.ledger.available(place.user, market.given(place.side)) < required {
+            return Err(Rejection::BalanceNotEnough);
+        }
+        if place.amount < market.min_amount {
+            return Err(Rejection::AmountTooSmall);
+        }
+
+        // Do.
+        let mut taker = Order {
+            id: self.next_order_id(),
+            user: place.user,
+            market: place.market,
+            kind: OrderKind::Limit,
+            side: place.side,
+            source: place.source,
+            created_at: stamp.time,
+            updated_at: stamp.time,
+            price: place.price,
+            amount: place.amount,
+            remaining: place.amount,
+            taker_fee_rate: place.taker_fee_rate,
+            maker_fee_rate: place.maker_fee_rate,
+            filled_base: 0,
+            filled_quote: 0,
+            fee_paid: Decimal::ZERO,
+        };
+        self.match_against_book(stamp, &mut taker, events);
+        if taker.remaining > 0 {
+            self.rest(taker);
+            events.push(Event::Order(OrderEvent {
+                change: OrderChange::Placed,
+                order: taker,
+                is_recorded: false,
+            }));
+        } else {
+            events.push(finished(taker, true));
+        }
+        Ok(())
+    }
+
+    fn place_market(
+        &mut self,
+        stamp: Stamp,
+        place: &PlaceMarket,
+        events: &mut Events,
+    ) -> Result<(), Rejection> {
+        // Decide. Source: me_market.c tests funds, then the other side, then the minimum amount.
+        let market =
+            self.markets.get(usize::from(place.market.0)).ok_or(Rejection::InvalidArgument)?;
+        let config = &market.config;
+        let required = match place.side {
+            Side::Ask => place.amount.saturating_mul(market.base_factor),
+            Side::Bid => place
+                .amount
+                .saturating_mul(power_of_ten(u32::from(config.quote_scale)))
+                .saturating_mul(market.quote_factor),
+        };
+        if self.ledger.available(place.user, market.given(place.side)) < required {
+            return Err(Rejection::BalanceNotEnough);
+        }
+        let best = market.book.best(place.side.opposite()).ok_or(Rejection::NoEnoughTrader)?;
+        let is_too_small = match place.side {
+            Side::Ask => place.amount < market.min_amount,
+            Side::Bid => {
+                let price = market.book.get(best).price;
+                let least = Decimal::product(
+                    price,
+                    config.min_amount.coefficient,
+                    config.quote_scale + config.min_amount.scale,
+                );
+                let amount = Decimal { coefficient: place.amount, scale: config.base_scale };
+                amount.compare(least).is_lt()
+            }
+        };
+        if is_too_small {
+            return Err(Rejection::AmountTooSmall);
+        }
+
+        // Do.
+        let remaining = match place.side {
+            Side::Ask => place.amount,
+            Side::Bid => place.amount * power_of_ten(u32::from(config.quote_scale)),
+        };
+        let mut taker = Order {
+            id: self.next_order_id(),
+            user: place.user,
+            market: place.market,
+            kind: OrderKind::Market,
+            side: place.side,
+            source: place.source,
+            created_at: stamp.time,
+            updated_at: stamp.time,
+            price: 0,
+            amount: place.amount,
+            remaining,
+            taker_fee_rate: place.taker_fee_rate,
+            maker_fee_rate: 0,
+            filled_base: 0,
+            filled_quote: 0,
+            fee_paid: Decimal::ZERO,
+        };
+        self.match_against_book(stamp, &mut taker, events);
+        events.push(finished(taker, true));
+        Ok(())
+    }
+
+    fn cancel_order(&mut self, cancel: &CancelOrder, events: &mut Events) -> Result<(), Rejection> {
+        // Decide.
+        let market =
+            self.markets.get(usize::from(cancel.market.0)).ok_or(Rejection::InvalidArgument)?;
+        let handle = market.book.find(cancel.order.0).ok_or(Rejection::OrderNotFound)?;
+        if market.book.get(handle).payload.user != cancel.user {
+            return Err(Rejection::UserNotMatch);
+        }
+
+        // Do.
+        let order = self.take_off_book(cancel.market, handle);
+        let units = self.markets[usize::from(cancel.market.0)].units_frozen(&order);
+        let given = self.markets[usize::from(cancel.market.0)].given(order.side);
+        self.ledger.unfreeze(order.user, given, units);
+        events.push(finished(order, order.filled_base > 0));
+        Ok(())
+    }
+
+    /// Deals the taker against the opposite side, best first, while both want to.
+    fn match_against_book(&mut self, stamp: Stamp, taker: &mut Order, events: &mut Events) {
+        let market = usize::from(taker.market.0);
+        while taker.remaining > 0
+            && let Some(handle) = self.markets[market].book.best(taker.side.opposite())
+        {
+            let maker = *self.markets[market].book.get(handle);
+            let amount = match (taker.kind, taker.side) {
+                (OrderKind::Limit, Side::Ask) if maker.price < taker.price => break,
+                (OrderKind::Limit, Side::Bid) if maker.price > taker.price => break,
+                (OrderKind::Market, Side::Bid) => {
+                    (taker.remaining / maker.price).min(maker.remaining)
+                }
+                _ => taker.remaining.min(maker.remaining),
+            };
+            if amount == 0 {
+                break;
+            }
+            let (deal, maker) = self.settle(stamp, taker, handle, amount);
+            events.push(Event::Deal(deal));
+            events.push(if maker.remaining == 0 {
+                finished(maker, true)
+            } else {
+                Event::Order(OrderEvent {
+                    change: OrderChange::Updated,
+                    order: maker,
+                    is_recorded: false,
+                })
+            });
+        }
+    }
+
+    /// One deal of `amount` at the maker's price: both orders, both owners' balances.
+    fn settle(
+        &mut self,
+        stamp: Stamp,
+        taker: &mut Order,
+        handle: Handle,
+        amount: i128,
+    ) -> (Deal, Order) {
+        let id = DealId(self.last_deal + 1);
+        self.last_deal = id.0;
+        let Market { book, config, quote_factor, base_factor, .. } =
+            &mut self.markets[usize::from(taker.market.0)];
+        let mut maker = book.get(handle).payload;
+        let price = maker.price;
+        let turnover = price * amount;
+        let turnover_scale = config.base_scale + config.quote_scale;
+        let fee_of = |order: &Order, rate: u64| match order.side {
+            Side::Ask => {
+                Decimal::product(turnover, i128::from(rate), turnover_scale + config.fee_scale)
+            }
+            Side::Bid => {
+                Decimal::product(amount, i128::from(rate), config.base_scale + config.fee_scale)
+            }
+        };
+        let taker_fee = fee_of(taker, taker.taker_fee_rate);
+        let maker_fee = fee_of(&maker, maker.maker_fee_rate);
+        for (order, fee) in [(&mut *taker, taker_fee), (&mut maker, maker_fee)] {
+            let is_quote_sized = order.kind == OrderKind::Market && order.side == Side::Bid;
+            order.remaining -= if is_quote_sized { turnover } else { amount };
+            order.filled_base += amount;
+            order.filled_quote += turnover;
+            order.fee_paid = order.fee_paid.plus(fee);
+            order.updated_at = stamp.time;
+        }
+        if maker.remaining == 0 {
+            book.remove(handle);
+            self.open.remove(maker.user, maker.market, maker.id);
+        } else {
+            book.reduce(handle, amount);
+            *book.payload_mut(handle) = maker;
+        }
+
+        let exchanged = Exchanged {
+            base: config.base,
+            quote: config.quote,
+            base_units: amount * *base_factor,
+            quote_units: turnover * *quote_factor,
+        };
+        let taker_side =
+            self.ledger_step(taker, taker.taker_fee_rate, taker_fee, &exchanged, false);
+        let maker_side =
+            self.ledger_step(&maker, maker.maker_fee_rate, maker_fee, &exchanged, true);
+        let (ask, bid) = match taker.side {
+            Side::Ask => (taker_side, maker_side),
+            Side::Bid => (maker_side, taker_side),
+        };
+        let (time, market) = (stamp.time, taker.market);
+        (Deal { id, time, market, taker: taker.side, price, amount, turnover, ask, bid }, maker)
+    }
+
+    /// One owner gives, receives and pays the fee.
+    fn ledger_step(
+        &mut self,
+        order: &Order,
+        fee_rate: u64,
+        fee: Decimal,
+        exchanged: &Exchanged,
+        is_maker: bool,
+    ) -> DealSide {
+        let Exchanged { base, quote, base_units, quote_units } = *exchanged;
+        let (given, given_units, received, received_units) = match order.side {
+            Side::Ask => (base, base_units, quote, quote_units),
+            Side::Bid => (quote, quote_units, base, base_units),
+        };
+        let user = order.user;
+        if is_maker {
+            self.ledger.spend_frozen(user, given, given_units);
+        } else {
+            self.ledger.spend(user, given, given_units);
+        }
+        let total_given = self.ledger.balance(user, given).total();
+        self.ledger.receive(user, received, received_units);
+        let total_received = self.ledger.balance(user, received).total();
+        let total_after_fee = if fee.coefficient > 0 {
+            self.ledger.collect_fee(user, received, fee);
+            self.ledger.balance(user, received).total()
+        } else {
+            total_received
+        };
+        DealSide {
+            order: order.id,
+            user,
+            fee_rate,
+            fee,
+            total_given,
+            total_received,
+            total_after_fee,
+        }
+    }
+
+    fn rest(&mut self, order: Order) {
+        let market = &mut self.markets[usize::from(order.market.0)];
+        let (given, units) = (market.given(order.side), market.units_frozen(&order));
+        market.book.insert(order.id.0, order.side, order.price, order.remaining, order);
+        self.ledger.freeze(order.user, given, units);
+        self.open.insert(order.user, order.market, order.id);
+    }
+
+    fn take_off_book(&mut self, market: MarketId, handle: Handle) -> Order {
+        let order = self.markets[usize::from(market.0)].book.remove(handle).payload;
+        self.open.remove(order.user, market, order.id);
+        order
+    }
+
+    fn next_order_id(&mut self) -> OrderId {
+        self.last_order += 1;
+        OrderId(self.last_order)
+    }
+}
+
+/// What changes hands in one deal, in units of the assets.
+struct Exchanged {
+    base: AssetId,
+    quote: AssetId,
+    base_units: i128,
+    quote_units: i128,
+}
+
+impl Market {
+    /// The asset that an order of `side` gives.
+    pub(crate) fn given(&self, side: Side) -> AssetId {
+        match side {
+            Side::Ask => self.config.base,
+            Side::Bid => self.config.quote,
+        }
+    }
+
+    /// Units of the given asset that a resting order holds frozen: what it may still have to give.
+    pub(crate) fn units_frozen(&self, order: &Order) -> i128 {
+        match order.side {
+            Side::Ask => order.remaining * self.base_factor,
+            Side::Bid => order.remaining * order.price * self.quote_factor,
+        }
+    }
+
+    /// Units that placing the order needs.
+    fn units_required(&self, side: Side, amount: i128, price: i128) -> Result<i128, Rejection> {
+        let turnover_scale = u32::from(self.config.base_scale + self.config.quote_scale);
+        let turnover = amount.checked_mul(price).ok_or(Rejection::InvalidArgument)?;
+        if turnover >= power_of_ten(SUPPLY_DIGITS_MAX + turnover_scale) {
+            return Err(Rejection::InvalidArgument);
+        }
+        Ok(match side {
+            Side::Ask => amount.saturating_mul(self.base_factor),
+            Side::Bid => turnover * self.quote_factor,
+        })
+    }
+}
+
+fn finished(order: Order, is_recorded: bool) -> Event {
+    Event::Order(OrderEvent { change: OrderChange::Finished, order, is_recorded })
+}
+
+/// A user of a market's open orders.
+pub(crate) type OwnerKey = (UserId, MarketId);

@@ -1,0 +1,279 @@
+//! Business rules through the public interface; the invariants are audited after every command.
+
+use viabtc_engine::decimal::parse_fixed;
+use viabtc_engine::{
+    AssetConfig, AssetId, CancelOrder, Command, Config, Decimal, Event, Events, Exchange,
+    MarketConfig, MarketId, Order, OrderId, PlaceLimit, PlaceMarket, Rejection, Side, Source,
+    Stamp, Time, UpdateBalance, UserId,
+};
+
+const BTC: AssetId = AssetId(0);
+const BCH: AssetId = AssetId(1);
+const MARKET: MarketId = MarketId(0);
+
+fn exchange() -> Exchange {
+    let asset =
+        |name: &str, save_scale| AssetConfig { name: name.into(), save_scale, show_scale: 8 };
+    let market = MarketConfig {
+        name: "BTCBCH".into(),
+        base: BTC,
+        quote: BCH,
+        base_scale: 8,
+        quote_scale: 8,
+        fee_scale: 4,
+        min_amount: Decimal { coefficient: 1, scale: 3 },
+    };
+    let config = Config {
+        assets: vec![asset("BTC", 12), asset("BCH", 20)],
+        markets: vec![market],
+        update_window: 1_000_000,
+    };
+    Exchange::new(config.validate().expect("a sound configuration"))
+}
+
+struct Play {
+    exchange: Exchange,
+    reason_id: u64,
+    time: i64,
+}
+
+impl Play {
+    fn new() -> Play {
+        Play { exchange: exchange(), reason_id: 0, time: 1 }
+    }
+
+    fn apply(&mut self, command: &Command) -> Result<Events, Rejection> {
+        let stamp = Stamp { sequence: self.exchange.sequence() + 1, time: Time(self.time) };
+        let mut events = Events::new();
+        let outcome = self.exchange.apply(stamp, command, &mut events);
+        self.exchange.audit().expect("invariants hold after every command");
+        outcome.map(|()| events)
+    }
+
+    fn fund(&mut self, user: u32, asset: AssetId, change: &str) -> Result<Events, Rejection> {
+        self.reason_id += 1;
+        self.update(user, asset, self.reason_id, change)
+    }
+
+    fn update(
+        &mut self,
+        user: u32,
+        asset: AssetId,
+        reason_id: u64,
+        change: &str,
+    ) -> Result<Events, Rejection> {
+        self.apply(&Command::UpdateBalance(UpdateBalance {
+            user: UserId(user),
+            asset,
+            reason: "deposit".into(),
+            reason_id,
+            change: parse_fixed(change, 8).expect("a number"),
+            detail: "{}".into(),
+        }))
+    }
+
+    fn limit(
+        &mut self,
+        user: u32,
+        side: Side,
+        amount: &str,
+        price: &str,
+        taker: u64,
+        maker: u64,
+    ) -> Result<Events, Rejection> {
+        self.apply(&Command::PlaceLimit(PlaceLimit {
+            user: UserId(user),
+            market: MARKET,
+            side,
+            amount: parse_fixed(amount, 8).expect("a number"),
+            price: parse_fixed(price, 8).expect("a number"),
+            taker_fee_rate: taker,
+            maker_fee_rate: maker,
+            source: Source::new("api").expect("short"),
+        }))
+    }
+
+    fn market(
+        &mut self,
+        user: u32,
+        side: Side,
+        amount: &str,
+        fee: u64,
+    ) -> Result<Events, Rejection> {
+        self.apply(&Command::PlaceMarket(PlaceMarket {
+            user: UserId(user),
+            market: MARKET,
+            side,
+            amount: parse_fixed(amount, 8).expect("a number"),
+            taker_fee_rate: fee,
+            source: Source::new("api").expect("short"),
+        }))
+    }
+
+    fn cancel(&mut self, user: u32, order: u64) -> Result<Events, Rejection> {
+        self.apply(&Command::CancelOrder(CancelOrder {
+            user: UserId(user),
+            market: MARKET,
+            order: OrderId(order),
+        }))
+    }
+}
+
+fn last_order(events: &Events) -> Order {
+    match events.last() {
+        Some(Event::Order(event)) => event.order,
+        other => panic!("the last event carries the order, not {other:?}"),
+    }
+}
+
+/// Source: the worked example of the matching rules (matchengine 5.6), recorded from the original.
+#[test]
+fn the_worked_example_comes_out_to_the_last_decimal() {
+    let mut play = Play::new();
+    play.fund(1, BTC, "100").expect("deposit");
+    play.fund(2, BCH, "1000").expect("deposit");
+    play.limit(2, Side::Bid, "1", "10", 20, 10).expect("rests");
+    play.limit(2, Side::Bid, "2.5", "9.5", 20, 15).expect("rests");
+    let frozen = play.exchange.balance(UserId(2), BCH).frozen;
+    assert_eq!(frozen, Some(parse_fixed("33.75", 20).expect("a number")));
+
+    let events = play.limit(1, Side::Ask, "2", "9.5", 20, 10).expect("takes");
+    let deals: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Deal(deal) => {
+                Some((deal.id.0, deal.price, deal.amount, deal.ask.fee, deal.bid.fee))
+            }
+            _ => None,
+        })
+        .collect();
+    let decimal = |coefficient, scale| Decimal { coefficient, scale };
+    assert_eq!(
+        deals,
+        [
+            (
+                1,
+                1_000_000_000,
+                100_000_000,
+                decimal(2_000_000_000_000_000_000, 20),
+                decimal(1_000_000_000, 12)
+            ),
+            (
+                2,
+                950_000_000,
+                100_000_000,
+                decimal(1_900_000_000_000_000_000, 20),
+                decimal(1_500_000_000, 12)
+            ),
+        ]
+    );
+    let taker = last_order(&events);
+    assert_eq!((taker.remaining, taker.filled_base), (0, 200_000_000));
+    assert_eq!(taker.filled_quote, parse_fixed("19.5", 16).expect("a number"));
+    assert_eq!(taker.fee_paid.units_floor(20), parse_fixed("0.039", 20).expect("a number"));
+
+    play.limit(1, Side::Ask, "5", "11.00000001", 0, 0).expect("rests");
+    let order = last_order(&play.market(2, Side::Bid, "20", 10).expect("takes"));
+    assert_eq!(order.filled_base, 181_818_181);
+    assert_eq!(order.filled_quote, 199_999_999_281_818_181);
+    assert_eq!(order.remaining, 718_181_819);
+    assert_eq!(order.fee_paid.units_floor(11), 181_818_181);
+}
+
+#[test]
+fn rejections_come_in_the_order_of_the_original_and_change_nothing() {
+    let mut play = Play::new();
+    play.fund(1, BTC, "1").expect("deposit");
+    assert_eq!(play.limit(1, Side::Ask, "2", "1", 0, 0), Err(Rejection::BalanceNotEnough));
+    assert_eq!(play.limit(1, Side::Ask, "0.0001", "1", 0, 0), Err(Rejection::AmountTooSmall));
+    assert_eq!(play.market(1, Side::Ask, "2", 0), Err(Rejection::BalanceNotEnough));
+    assert_eq!(play.market(1, Side::Ask, "0.0001", 0), Err(Rejection::NoEnoughTrader));
+    assert_eq!(play.cancel(1, 1), Err(Rejection::OrderNotFound));
+    assert_eq!(
+        play.limit(1, Side::Ask, "1000000000", "100000", 0, 0),
+        Err(Rejection::InvalidArgument)
+    );
+    assert_eq!((play.exchange.sequence(), play.exchange.last_order_id()), (1, 0));
+    play.limit(1, Side::Ask, "1", "1", 0, 0).expect("rests");
+    assert_eq!(play.cancel(2, 1), Err(Rejection::UserNotMatch));
+}
+
+#[test]
+fn an_update_takes_effect_once_within_the_window() {
+    let mut play = Play::new();
+    play.update(1, BTC, 7, "1").expect("first");
+    assert_eq!(play.update(1, BTC, 7, "1"), Err(Rejection::RepeatUpdate));
+    play.update(2, BTC, 7, "1").expect("another user");
+    play.time += 1_000_001;
+    play.update(1, BTC, 7, "1").expect("the window has passed");
+    assert_eq!(play.exchange.balance(UserId(1), BTC).available, Some(2_000_000_000_000));
+}
+
+#[test]
+fn supply_stays_below_ten_to_the_fourteenth() {
+    let mut play = Play::new();
+    play.fund(1, BTC, "99999999999999").expect("below the bound");
+    assert_eq!(play.fund(2, BTC, "1"), Err(Rejection::InvalidArgument));
+    assert_eq!(play.fund(2, BTC, "-1"), Err(Rejection::BalanceNotEnough));
+}
+
+#[test]
+fn cancel_gives_back_exactly_what_placing_froze() {
+    let mut play = Play::new();
+    play.fund(1, BCH, "10").expect("deposit");
+    let before = play.exchange.balance(UserId(1), BCH);
+    play.limit(1, Side::Bid, "3", "3.33333333", 0, 0).expect("rests");
+    let events = play.cancel(1, 1).expect("cancels");
+    assert!(matches!(&events[..], [Event::Order(event)] if !event.is_recorded));
+    assert_eq!(play.exchange.balance(UserId(1), BCH), before);
+}
+
+#[test]
+fn depth_rounds_asks_up_and_bids_down() {
+    let mut play = Play::new();
+    play.fund(1, BTC, "10").expect("deposit");
+    play.fund(1, BCH, "100").expect("deposit");
+    for price in ["10.1", "10.4", "10.5", "10.6"] {
+        play.limit(1, Side::Ask, "1", price, 0, 0).expect("rests");
+    }
+    play.limit(1, Side::Bid, "1", "9.9", 0, 0).expect("rests");
+    play.limit(1, Side::Bid, "1", "0.3", 0, 0).expect("rests");
+    let depth = play.exchange.depth(MARKET, 2, 50_000_000);
+    assert_eq!(depth.asks, [(1_050_000_000, 300_000_000), (1_100_000_000, 100_000_000)]);
+    assert_eq!(depth.bids, [(950_000_000, 100_000_000), (0, 100_000_000)]);
+}
+
+/// A seeded flow of everything: the audit after each command is the assertion.
+#[test]
+fn a_random_flow_keeps_every_invariant() {
+    let mut state =
+        std::env::var("VIABTC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
+    println!("VIABTC_SEED={state}");
+    let mut random = |below: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut play = Play::new();
+    let mut deals = 0;
+    for _ in 0..5_000 {
+        let user = random(5) as u32;
+        let side = if random(2) == 0 { Side::Ask } else { Side::Bid };
+        let amount = format!("{}.{:08}", random(3), random(100_000_000));
+        let price = format!("{}.{:08}", 9 + random(3), random(100_000_000));
+        play.time += random(1000) as i64;
+        let outcome = match random(10) {
+            0 => play.fund(user, if random(2) == 0 { BTC } else { BCH }, &amount),
+            1 => play.market(user, side, &amount, random(10_000)),
+            2..4 => {
+                let order = random(play.exchange.last_order_id() + 1);
+                play.cancel(user, order)
+            }
+            _ => play.limit(user, side, &amount, &price, random(10_000), random(10_000)),
+        };
+        deals += outcome.map_or(0, |events| {
+            events.iter().filter(|event| matches!(event, Event::Deal(_))).count()
+        });
+    }
+    assert!(deals > 100, "the flow trades: {deals} deals");
+}

@@ -1,0 +1,122 @@
+//! Compact little-endian fields, the alphabet of [`crate::codec`].
+//!
+//! Integers of money take one length byte and as many bytes as they need: most amounts fit in five to
+//! nine bytes of the sixteen that an `i128` has.
+
+use crate::codec::CodecError;
+
+/// Appends fields to a buffer.
+pub(crate) struct Writer<'a>(pub &'a mut Vec<u8>);
+
+impl Writer<'_> {
+    pub fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    pub fn u16(&mut self, value: u16) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub fn i64(&mut self, value: i64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Length byte, then the fewest two's complement bytes that keep the sign.
+    pub fn i128(&mut self, value: i128) {
+        let significant =
+            128 - if value < 0 { (!value).leading_zeros() } else { value.leading_zeros() };
+        let length = (significant / 8 + 1) as usize;
+        self.0.push(length as u8);
+        self.0.extend_from_slice(&value.to_le_bytes()[..length]);
+    }
+
+    /// `u32` length, then the bytes.
+    pub fn bytes(&mut self, value: &[u8]) {
+        self.u32(u32::try_from(value.len()).expect("texts are bounded by the largest frame"));
+        self.0.extend_from_slice(value);
+    }
+}
+
+/// Takes fields from a slice, front to back.
+pub(crate) struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], CodecError> {
+        let (head, rest) = self.0.split_at_checked(length).ok_or(CodecError::Short)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
+        Ok(self.take(N)?.try_into().expect("take returns N bytes"))
+    }
+
+    pub fn u8(&mut self) -> Result<u8, CodecError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub fn u16(&mut self) -> Result<u16, CodecError> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    pub fn u32(&mut self) -> Result<u32, CodecError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub fn u64(&mut self) -> Result<u64, CodecError> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    pub fn i64(&mut self) -> Result<i64, CodecError> {
+        Ok(i64::from_le_bytes(self.array()?))
+    }
+
+    pub fn i128(&mut self) -> Result<i128, CodecError> {
+        let length = usize::from(self.u8()?);
+        if length == 0 || length > 17 {
+            return Err(CodecError::Value("integer length"));
+        }
+        let bytes = self.take(length)?;
+        let is_negative = bytes[length - 1] & 0x80 != 0;
+        let mut full = [if is_negative { 0xff } else { 0 }; 17];
+        full[..length].copy_from_slice(bytes);
+        Ok(i128::from_le_bytes(full[..16].try_into().expect("sixteen of seventeen bytes")))
+    }
+
+    pub fn bytes(&mut self) -> Result<&'a [u8], CodecError> {
+        let length = self.u32()?;
+        self.take(length as usize)
+    }
+
+    pub fn text(&mut self) -> Result<&'a str, CodecError> {
+        core::str::from_utf8(self.bytes()?).map_err(|_| CodecError::Value("text is not UTF-8"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_keeps_its_value_and_sign_at_every_length() {
+        let mut values = vec![0, 1, -1, i128::MAX, i128::MIN];
+        for bit in 0..127 {
+            values.extend([1i128 << bit, -(1i128 << bit), (1i128 << bit) - 1]);
+        }
+        for value in values {
+            let mut buffer = Vec::new();
+            Writer(&mut buffer).i128(value);
+            let mut reader = Reader(&buffer);
+            assert_eq!(reader.i128(), Ok(value));
+            assert!(reader.0.is_empty());
+        }
+    }
+}
