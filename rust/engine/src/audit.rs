@@ -4,10 +4,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
-use crate::exchange::Exchange;
+use crate::exchange::{self, Exchange};
 use crate::ids::AssetId;
-use crate::ledger::AssetTotals;
+use crate::ledger::{self, AssetTotals, Kind};
 use crate::order::Side;
+use crate::updates;
 
 /// An invariant that does not hold: the state cannot be trusted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +19,12 @@ pub struct Violation {
     pub detail: String,
 }
 
+impl core::fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(formatter, "it should hold that {}, but {}", self.invariant, self.detail)
+    }
+}
+
 impl Exchange {
     /// Recomputes sums, frozen funds, order of the book and the indexes.
     ///
@@ -26,7 +33,32 @@ impl Exchange {
     pub fn audit(&self) -> Result<(), Violation> {
         self.audit_totals()?;
         self.audit_frozen()?;
-        self.audit_books()
+        self.audit_books()?;
+        self.audit_digest()
+    }
+
+    fn audit_digest(&self) -> Result<(), Violation> {
+        let balances = self.balances().into_iter().map(|(user, asset, balance)| {
+            ledger::number(user, asset, Kind::Available, balance.available)
+                .wrapping_add(ledger::number(user, asset, Kind::Frozen, balance.frozen))
+        });
+        let orders = self.markets.iter().flat_map(|market| {
+            let sides = [Side::Ask, Side::Bid].into_iter();
+            sides.flat_map(|side| market.book.orders(side)).map(|o| exchange::number(&o.payload))
+        });
+        let updates = self.updates.iter().map(|(time, key)| updates::number(key, time));
+        let parts = [
+            ("balances", self.ledger.digest(), balances.fold(0, u64::wrapping_add)),
+            ("orders", self.orders_digest, orders.fold(0, u64::wrapping_add)),
+            ("updates", self.updates.digest(), updates.fold(0, u64::wrapping_add)),
+        ];
+        match parts.into_iter().find(|(_, kept, recomputed)| kept != recomputed) {
+            None => Ok(()),
+            Some((part, kept, recomputed)) => Err(violation(
+                "the digest is the sum over the state",
+                format!("{part}: {kept:016x} {recomputed:016x}"),
+            )),
+        }
     }
 
     fn audit_totals(&self) -> Result<(), Violation> {

@@ -7,13 +7,14 @@ use alloc::vec::Vec;
 use crate::book::{Book, Handle};
 use crate::command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
 use crate::config::{Config, MarketConfig, SUPPLY_DIGITS_MAX};
-use crate::decimal::{Decimal, power_of_ten};
+use crate::decimal::{DIGITS_MAX, Decimal, power_of_ten};
+use crate::digest::{halves, mix};
 use crate::event::{BalanceUpdated, Deal, DealSide, Event, Events, OrderChange, OrderEvent};
 use crate::ids::{AssetId, DealId, MarketId, OrderId, Time, UserId};
 use crate::ledger::Ledger;
 use crate::order::{Order, OrderKind, Side};
 use crate::rejection::Rejection;
-use crate::updates::Updates;
+use crate::updates::{UpdateKey, Updates};
 
 /// One market: what it is, and who waits in it.
 #[derive(Clone, Debug)]
@@ -37,11 +38,19 @@ pub struct Exchange {
     pub(crate) ledger: Ledger,
     pub(crate) updates: Updates,
     pub(crate) open: crate::query::OpenIndex,
-    sequence: u64,
-    time: Time,
-    last_order: u64,
-    last_deal: u64,
-    operlog_id: u64,
+    pub(crate) counters: Counters,
+    /// Sum of the numbers of all resting orders.
+    pub(crate) orders_digest: u64,
+}
+
+/// Positions that only grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) sequence: u64,
+    pub(crate) time: Time,
+    pub(crate) last_order: u64,
+    pub(crate) last_deal: u64,
+    pub(crate) operlog_id: u64,
 }
 
 impl Exchange {
@@ -73,11 +82,8 @@ impl Exchange {
             ledger,
             updates,
             open: crate::query::OpenIndex::default(),
-            sequence: 0,
-            time: Time(0),
-            last_order: 0,
-            last_deal: 0,
-            operlog_id: 0,
+            counters: Counters::default(),
+            orders_digest: 0,
         }
     }
 
@@ -94,17 +100,21 @@ impl Exchange {
         command: &Command,
         events: &mut Events,
     ) -> Result<(), Rejection> {
-        assert_eq!(stamp.sequence, self.sequence + 1, "commands are applied once, in order");
-        assert!(stamp.time >= self.time, "time does not run backwards");
+        assert_eq!(
+            stamp.sequence,
+            self.counters.sequence + 1,
+            "commands are applied once, in order"
+        );
+        assert!(stamp.time >= self.counters.time, "time does not run backwards");
         match command {
             Command::UpdateBalance(update) => self.update_balance(stamp, update, events)?,
             Command::PlaceLimit(order) => self.place_limit(stamp, order, events)?,
             Command::PlaceMarket(order) => self.place_market(stamp, order, events)?,
             Command::CancelOrder(cancel) => self.cancel_order(cancel, events)?,
         }
-        self.sequence = stamp.sequence;
-        self.time = stamp.time;
-        self.operlog_id += 1;
+        self.counters.sequence = stamp.sequence;
+        self.counters.time = stamp.time;
+        self.counters.operlog_id += 1;
         Ok(())
     }
 
@@ -115,27 +125,39 @@ impl Exchange {
 
     /// Of the last applied command; 0 at first.
     pub fn sequence(&self) -> u64 {
-        self.sequence
+        self.counters.sequence
     }
 
     /// Of the last applied command.
     pub fn time(&self) -> Time {
-        self.time
+        self.counters.time
     }
 
     /// 0 at first.
     pub fn last_order_id(&self) -> u64 {
-        self.last_order
+        self.counters.last_order
     }
 
     /// 0 at first.
     pub fn last_deal_id(&self) -> u64 {
-        self.last_deal
+        self.counters.last_deal
     }
 
     /// Applied commands of the original's kinds; 0 at first.
     pub fn operlog_id(&self) -> u64 {
-        self.operlog_id
+        self.counters.operlog_id
+    }
+
+    /// Checksum of the state: balances, resting orders, remembered updates, counters. Equal states of one
+    /// configuration have equal digests, however they came about.
+    pub fn digest(&self) -> u64 {
+        let Counters { sequence, time, last_order, last_deal, operlog_id } = self.counters;
+        let counters = [sequence, time.0.cast_unsigned(), last_order, last_deal, operlog_id];
+        self.ledger
+            .digest()
+            .wrapping_add(self.orders_digest)
+            .wrapping_add(self.updates.digest())
+            .wrapping_add(mix(0xc0, &counters))
     }
 
     fn update_balance(
@@ -144,13 +166,13 @@ impl Exchange {
         update: &UpdateBalance,
         events: &mut Events,
     ) -> Result<(), Rejection> {
-        // Decide. Forgetting old keys is a function of logged time, so it is not part of the decision.
-        self.updates.forget(stamp.time);
+        // Decide.
         let UpdateBalance { user, asset, reason_id, change, .. } = *update;
         let Some(config) = self.config.assets.get(usize::from(asset.0)) else {
             return Err(Rejection::InvalidArgument);
         };
-        if self.updates.is_seen(user, asset, &update.reason, reason_id) {
+        let key = UpdateKey::new(user, &config.name, &update.reason, reason_id);
+        if self.updates.is_seen(key, stamp.time) {
             return Err(Rejection::RepeatUpdate);
         }
         let factor = power_of_ten(u32::from(config.save_scale - config.show_scale));
@@ -171,7 +193,8 @@ impl Exchange {
         } else {
             self.ledger.debit(user, asset, -units);
         }
-        self.updates.remember(stamp.time, user, asset, &update.reason, reason_id);
+        self.ledger.assert_conserved(asset);
+        self.updates.remember(key, stamp.time);
         let balance = self.ledger.balance(user, asset);
         events.push(Event::BalanceUpdated(Box::new(BalanceUpdated {
             time: stamp.time,
@@ -361,8 +384,8 @@ impl Exchange {
         handle: Handle,
         amount: i128,
     ) -> (Deal, Order) {
-        let id = DealId(self.last_deal + 1);
-        self.last_deal = id.0;
+        let id = DealId(self.counters.last_deal + 1);
+        self.counters.last_deal = id.0;
         let Market { book, config, quote_factor, base_factor, .. } =
             &mut self.markets[usize::from(taker.market.0)];
         let mut maker = book.get(handle).payload;
@@ -387,12 +410,15 @@ impl Exchange {
             order.fee_paid = order.fee_paid.plus(fee);
             order.updated_at = stamp.time;
         }
+        let before = number(&book.get(handle).payload);
+        self.orders_digest = self.orders_digest.wrapping_sub(before);
         if maker.remaining == 0 {
             book.remove(handle);
             self.open.remove(maker.user, maker.market, maker.id);
         } else {
             book.reduce(handle, amount);
             *book.payload_mut(handle) = maker;
+            self.orders_digest = self.orders_digest.wrapping_add(number(&maker));
         }
 
         let exchanged = Exchanged {
@@ -405,6 +431,8 @@ impl Exchange {
             self.ledger_step(taker, taker.taker_fee_rate, taker_fee, &exchanged, false);
         let maker_side =
             self.ledger_step(&maker, maker.maker_fee_rate, maker_fee, &exchanged, true);
+        self.ledger.assert_conserved(exchanged.base);
+        self.ledger.assert_conserved(exchanged.quote);
         let (ask, bid) = match taker.side {
             Side::Ask => (taker_side, maker_side),
             Side::Bid => (maker_side, taker_side),
@@ -454,22 +482,38 @@ impl Exchange {
     }
 
     fn rest(&mut self, order: Order) {
-        let market = &mut self.markets[usize::from(order.market.0)];
+        let market = &self.markets[usize::from(order.market.0)];
         let (given, units) = (market.given(order.side), market.units_frozen(&order));
-        market.book.insert(order.id.0, order.side, order.price, order.remaining, order);
+        let is_crossed = market.book.best(order.side.opposite()).is_some_and(|best| {
+            let price = market.book.get(best).price;
+            match order.side {
+                Side::Ask => price >= order.price,
+                Side::Bid => price <= order.price,
+            }
+        });
+        assert!(!is_crossed, "a book is not crossed");
         self.ledger.freeze(order.user, given, units);
+        self.insert(order);
+    }
+
+    /// Puts an order whose funds are frozen into the book and the indexes.
+    pub(crate) fn insert(&mut self, order: Order) {
+        let book = &mut self.markets[usize::from(order.market.0)].book;
+        book.insert(order.id.0, order.side, order.price, order.remaining, order);
         self.open.insert(order.user, order.market, order.id);
+        self.orders_digest = self.orders_digest.wrapping_add(number(&order));
     }
 
     fn take_off_book(&mut self, market: MarketId, handle: Handle) -> Order {
         let order = self.markets[usize::from(market.0)].book.remove(handle).payload;
         self.open.remove(order.user, market, order.id);
+        self.orders_digest = self.orders_digest.wrapping_sub(number(&order));
         order
     }
 
     fn next_order_id(&mut self) -> OrderId {
-        self.last_order += 1;
-        OrderId(self.last_order)
+        self.counters.last_order += 1;
+        OrderId(self.counters.last_order)
     }
 }
 
@@ -498,6 +542,22 @@ impl Market {
         }
     }
 
+    /// Whether an order read from a snapshot has the bounds of one that was placed.
+    pub(crate) fn can_rest(&self, order: &Order) -> bool {
+        let rate_limit = power_of_ten(u32::from(self.config.fee_scale));
+        let fee = order.fee_paid;
+        order.price > 0
+            && order.remaining > 0
+            && order.filled_base >= 0
+            && order.filled_quote >= 0
+            && order.remaining.checked_add(order.filled_base) == Some(order.amount)
+            && self.units_required(order.side, order.remaining, order.price).is_ok()
+            && order.amount < power_of_ten(DIGITS_MAX)
+            && i128::from(order.taker_fee_rate.max(order.maker_fee_rate)) < rate_limit
+            && u32::from(fee.scale) <= DIGITS_MAX
+            && (0..power_of_ten(DIGITS_MAX)).contains(&fee.coefficient)
+    }
+
     /// Units that placing the order needs.
     fn units_required(&self, side: Side, amount: i128, price: i128) -> Result<i128, Rejection> {
         let turnover_scale = u32::from(self.config.base_scale + self.config.quote_scale);
@@ -518,3 +578,24 @@ fn finished(order: Order, is_recorded: bool) -> Event {
 
 /// A user of a market's open orders.
 pub(crate) type OwnerKey = (UserId, MarketId);
+
+/// The number of a resting order in the digest.
+pub(crate) fn number(order: &Order) -> u64 {
+    let [remaining, remaining_high] = halves(order.remaining);
+    let [price, price_high] = halves(order.price);
+    let [filled, filled_high] = halves(order.filled_quote);
+    let [fee, fee_high] = halves(order.fee_paid.coefficient);
+    mix(
+        0x0d,
+        &[
+            order.id.0,
+            u64::from(order.user.0) << 32 | u64::from(order.market.0) << 8 | order.side as u64,
+            price,
+            remaining,
+            filled,
+            fee,
+            price_high ^ remaining_high.rotate_left(16) ^ filled_high.rotate_left(32),
+            fee_high ^ order.updated_at.0.cast_unsigned(),
+        ],
+    )
+}

@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::decimal::Decimal;
+use crate::digest::{halves, mix};
 use crate::ids::{AssetId, UserId};
 
 /// What a user holds of an asset; `None` where there is no entry.
@@ -47,10 +48,11 @@ pub struct AssetTotals {
     pub supply: i128,
 }
 
+/// Which of a user's two balances of an asset.
 #[derive(Clone, Copy)]
-enum Kind {
-    Available,
-    Frozen,
+pub(crate) enum Kind {
+    Available = 1,
+    Frozen = 2,
 }
 
 /// All balances.
@@ -59,13 +61,15 @@ pub struct Ledger {
     entries: HashMap<(UserId, AssetId), Balance, FixedState>,
     totals: Vec<AssetTotals>,
     save_scales: Vec<u8>,
+    digest: u64,
 }
 
 impl Ledger {
     /// No balances; `save_scales[asset]` decimals are kept of each asset.
     pub fn new(save_scales: Vec<u8>) -> Ledger {
         let totals = alloc::vec![AssetTotals::default(); save_scales.len()];
-        Ledger { entries: HashMap::with_hasher(FixedState::default()), totals, save_scales }
+        let entries = HashMap::with_hasher(FixedState::default());
+        Ledger { entries, totals, save_scales, digest: 0 }
     }
 
     /// What `user` holds of `asset`.
@@ -89,6 +93,41 @@ impl Ledger {
             self.entries.iter().map(|(&(user, asset), &balance)| (user, asset, balance)).collect();
         rows.sort_unstable_by_key(|&(user, asset, _)| (user, asset));
         rows
+    }
+
+    /// Sum of the numbers of all entries.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Sets an entry that is not there yet, as a snapshot has it.
+    pub(crate) fn restore(&mut self, user: UserId, asset: AssetId, balance: Balance) {
+        let totals = &mut self.totals[usize::from(asset.0)];
+        totals.available += balance.available.unwrap_or(0);
+        totals.available_count += u64::from(balance.available.is_some());
+        totals.frozen += balance.frozen.unwrap_or(0);
+        totals.frozen_count += u64::from(balance.frozen.is_some());
+        self.digest = self
+            .digest
+            .wrapping_add(number(user, asset, Kind::Available, balance.available))
+            .wrapping_add(number(user, asset, Kind::Frozen, balance.frozen));
+        self.entries.insert((user, asset), balance);
+    }
+
+    /// Sets the sums that entries do not show, as a snapshot has them.
+    pub(crate) fn restore_totals(&mut self, asset: AssetId, supply: i128, fees_collected: i128) {
+        let totals = &mut self.totals[usize::from(asset.0)];
+        (totals.supply, totals.fees_collected) = (supply, fees_collected);
+    }
+
+    /// Stops everything when funds of `asset` appeared or vanished.
+    pub(crate) fn assert_conserved(&self, asset: AssetId) {
+        let totals = self.totals(asset);
+        assert_eq!(
+            totals.available + totals.frozen + totals.fees_collected,
+            totals.supply,
+            "funds are conserved"
+        );
     }
 
     /// Brings `units` into the exchange (deposit).
@@ -143,12 +182,13 @@ impl Ledger {
         let totals = &mut self.totals[usize::from(asset.0)];
         totals.available -= lost;
         totals.fees_collected += lost;
-        if available == lost && is_exact {
-            entry.available = None;
-            totals.available_count -= 1;
+        let is_gone = available == lost && is_exact;
+        entry.available = if is_gone { None } else { Some(available - lost) };
+        let after = entry.available;
+        self.renumber(user, asset, Kind::Available, Some(available), after);
+        if is_gone {
+            self.totals[usize::from(asset.0)].available_count -= 1;
             self.drop_if_empty(user, asset);
-        } else {
-            entry.available = Some(available - lost);
         }
     }
 
@@ -169,7 +209,10 @@ impl Ledger {
             Kind::Frozen => &mut entry.frozen,
         };
         *count += u64::from(value.is_none());
-        *value = Some(value.unwrap_or(0) + units);
+        let before = *value;
+        *value = Some(before.unwrap_or(0) + units);
+        let after = *value;
+        self.renumber(user, asset, kind, before, after);
     }
 
     fn subtract(&mut self, user: UserId, asset: AssetId, kind: Kind, units: i128) {
@@ -185,13 +228,28 @@ impl Ledger {
         let before = value.expect("the caller checked the funds");
         assert!(before >= units, "the caller checked the funds");
         *total -= units;
-        if before == units {
-            *value = None;
-            *count -= 1;
+        let is_gone = before == units;
+        *value = if is_gone { None } else { Some(before - units) };
+        *count -= u64::from(is_gone);
+        let after = *value;
+        self.renumber(user, asset, kind, Some(before), after);
+        if is_gone {
             self.drop_if_empty(user, asset);
-        } else {
-            *value = Some(before - units);
         }
+    }
+
+    fn renumber(
+        &mut self,
+        user: UserId,
+        asset: AssetId,
+        kind: Kind,
+        before: Option<i128>,
+        after: Option<i128>,
+    ) {
+        self.digest = self
+            .digest
+            .wrapping_sub(number(user, asset, kind, before))
+            .wrapping_add(number(user, asset, kind, after));
     }
 
     fn drop_if_empty(&mut self, user: UserId, asset: AssetId) {
@@ -199,4 +257,12 @@ impl Ledger {
             self.entries.remove(&(user, asset));
         }
     }
+}
+
+/// The number of one entry in the digest; 0 for none.
+pub(crate) fn number(user: UserId, asset: AssetId, kind: Kind, units: Option<i128>) -> u64 {
+    let Some(units) = units else { return 0 };
+    let [low, high] = halves(units);
+    let owner = u64::from(user.0) << 32 | u64::from(asset.0) << 8 | kind as u64;
+    mix(0xba, &[owner, low, high])
 }

@@ -3,8 +3,8 @@
 use viabtc_engine::decimal::parse_fixed;
 use viabtc_engine::{
     AssetConfig, AssetId, CancelOrder, Command, Config, Decimal, Event, Events, Exchange,
-    MarketConfig, MarketId, Order, OrderId, PlaceLimit, PlaceMarket, Rejection, Side, Source,
-    Stamp, Time, UpdateBalance, UserId,
+    MarketConfig, MarketId, Order, OrderId, PlaceLimit, PlaceMarket, Rejection, RestoreError, Side,
+    Source, Stamp, Time, UpdateBalance, UserId,
 };
 
 const BTC: AssetId = AssetId(0);
@@ -243,6 +243,106 @@ fn depth_rounds_asks_up_and_bids_down() {
     assert_eq!(depth.bids, [(950_000_000, 100_000_000), (0, 100_000_000)]);
 }
 
+fn snapshot(exchange: &Exchange) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    exchange.write_snapshot(&mut |piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
+fn restore(config: Config, bytes: &[u8]) -> Result<Exchange, RestoreError> {
+    let mut rest = bytes;
+    Exchange::restore(config, &mut |buffer| {
+        let count = buffer.len().min(rest.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        rest = &rest[count..];
+        count
+    })
+}
+
+fn traded() -> Play {
+    let mut play = Play::new();
+    play.fund(1, BTC, "10").expect("deposit");
+    play.fund(2, BCH, "100").expect("deposit");
+    play.limit(1, Side::Ask, "1", "10", 20, 10).expect("rests");
+    play.limit(2, Side::Bid, "2", "10", 20, 10).expect("deals and rests");
+    play
+}
+
+#[test]
+fn no_prefix_of_a_snapshot_is_a_state() {
+    let play = traded();
+    let bytes = snapshot(&play.exchange);
+    for length in 0..bytes.len() {
+        let refused = restore(play.exchange.config().clone(), &bytes[..length]);
+        assert!(refused.is_err(), "{length} bytes were accepted");
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert!(restore(play.exchange.config().clone(), &longer).is_err());
+}
+
+#[test]
+fn a_changed_snapshot_is_refused_or_is_a_sound_state() {
+    let play = traded();
+    let bytes = snapshot(&play.exchange);
+    for bit in 0..bytes.len() * 8 {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(exchange) = restore(play.exchange.config().clone(), &changed) {
+            exchange.audit().expect("what is restored is sound");
+        }
+    }
+}
+
+#[test]
+fn a_state_moves_to_a_configuration_by_names() {
+    let mut play = traded();
+    let before = snapshot(&play.exchange);
+    let mut config = play.exchange.config().clone();
+    config.assets.insert(0, AssetConfig { name: "ETH".into(), save_scale: 8, show_scale: 8 });
+    config.markets[0].base = AssetId(1);
+    config.markets[0].quote = AssetId(2);
+    let moved = play.exchange.clone().reconfigure(config).expect("a new asset changes nothing");
+    assert_eq!(moved.balance(UserId(1), AssetId(1)), play.exchange.balance(UserId(1), BTC));
+    assert_eq!(moved.order(MARKET, OrderId(2)).map(|order| order.remaining), Some(100_000_000));
+    let back = moved.reconfigure(play.exchange.config().clone()).expect("it was not used");
+    assert!(snapshot(&back) == before);
+    play.exchange = back;
+    play.fund(1, BTC, "1").expect("goes on");
+}
+
+#[test]
+fn a_configuration_that_lacks_what_the_state_uses_is_refused_by_name() {
+    let play = traded();
+    let refused = |change: &dyn Fn(&mut Config)| {
+        let mut config = play.exchange.config().clone();
+        change(&mut config);
+        match play.exchange.clone().reconfigure(config) {
+            Err(RestoreError::Config(words)) => words,
+            other => panic!("not refused: {:?}", other.map(|exchange| exchange.digest())),
+        }
+    };
+    assert!(refused(&|config| config.assets[0].save_scale = 13).contains("prec_save of asset BTC"));
+    assert!(
+        refused(&|config| config.assets[0].name = "XBT".into()).contains("asset BTC is missing")
+    );
+    assert!(refused(&|config| config.markets[0].quote_scale = 7).contains("market BTCBCH"));
+    let words = refused(&|config| config.markets.clear());
+    assert!(words.contains("market BTCBCH is missing") && words.contains("open orders"));
+}
+
+#[test]
+fn a_refused_command_changes_nothing() {
+    let mut play = traded();
+    play.time += 5_000_000;
+    let before = (snapshot(&play.exchange), play.exchange.digest());
+    assert!(play.fund(1, BTC, "-1000").is_err());
+    assert!(play.limit(1, Side::Ask, "1000", "1", 0, 0).is_err());
+    assert!(play.market(2, Side::Bid, "1", 0).is_err());
+    assert!(play.cancel(1, 2).is_err());
+    assert!((snapshot(&play.exchange), play.exchange.digest()) == before);
+}
+
 /// A seeded flow of everything: the audit after each command is the assertion.
 #[test]
 fn a_random_flow_keeps_every_invariant() {
@@ -256,7 +356,15 @@ fn a_random_flow_keeps_every_invariant() {
     };
     let mut play = Play::new();
     let mut deals = 0;
-    for _ in 0..5_000 {
+    for step in 0..5_000 {
+        if step % 500 == 0 {
+            // Goes on from the snapshot: what follows proves that nothing was left out.
+            let bytes = snapshot(&play.exchange);
+            let restored = restore(play.exchange.config().clone(), &bytes).expect("restores");
+            assert_eq!(restored.digest(), play.exchange.digest());
+            assert!(snapshot(&restored) == bytes, "equal states give equal bytes");
+            play.exchange = restored;
+        }
         let user = random(5) as u32;
         let side = if random(2) == 0 { Side::Ask } else { Side::Bid };
         let amount = format!("{}.{:08}", random(3), random(100_000_000));

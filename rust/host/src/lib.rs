@@ -1,5 +1,18 @@
-//! The engine made durable: commands and events as record bytes, and the configuration file.
+//! The engine made durable: requests in batches, one journal, snapshots, the event feed.
 
+pub mod batch;
 mod bytes;
 pub mod codec;
 pub mod config_file;
+mod core;
+pub mod host;
+pub mod metrics;
+mod queue;
+pub mod record;
+pub mod recovery;
+pub mod snapshots;
+pub mod start;
+
+pub use batch::{Batch, Layout, Refused, Replies, ReplyTo};
+pub use host::{Durability, Host, Options, Unavailable};
+pub use start::{Recovery, StartError};

@@ -1,0 +1,459 @@
+//! The whole state as bytes, and back. Equal states give equal bytes; names rather than positions tie
+//! balances and orders to a configuration, so that a state can be moved to another one.
+//!
+//! Integers are little endian. Order: version; counters; assets (name, save scale, supply, fees
+//! collected); markets (name, base, quote, three scales); balances by user and asset; orders by market,
+//! side and priority; remembered updates, oldest first. Every list has its length in front.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::config::Config;
+use crate::decimal::{DIGITS_MAX, Decimal, power_of_ten};
+use crate::exchange::{Counters, Exchange};
+use crate::ids::{AssetId, MarketId, OrderId, Time, UserId};
+use crate::ledger::Balance;
+use crate::order::{Order, OrderKind, Side, Source};
+use crate::updates::UpdateKey;
+
+const VERSION: u8 = 1;
+
+/// Bytes collected before they go to the sink.
+const FLUSH_BYTES: usize = 64 * 1024;
+
+/// Longest name that is read; longer ones are no names of ours.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Says that an optional number is absent.
+const ABSENT: u8 = 0;
+const PRESENT: u8 = 1;
+
+/// Length of an absent source.
+const SOURCE_ABSENT: u8 = u8::MAX;
+
+/// Bytes that lead to no state under this configuration.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Not the bytes of a state.
+    #[error("the snapshot is malformed: {0}")]
+    Malformed(&'static str),
+    /// Of a version that this build does not read.
+    #[error("the snapshot has version {0}; this build reads version 1")]
+    Version(u8),
+    /// The configuration lacks or changes something that the state uses.
+    #[error("{0}")]
+    Config(String),
+}
+
+impl Exchange {
+    /// Writes the state in pieces of bounded size.
+    pub fn write_snapshot(&self, sink: &mut dyn FnMut(&[u8])) {
+        let mut out = Out { bytes: Vec::with_capacity(FLUSH_BYTES), sink };
+        out.u8(VERSION);
+        let Counters { sequence, time, last_order, last_deal, operlog_id } = self.counters;
+        for counter in [sequence, time.0.cast_unsigned(), last_order, last_deal, operlog_id] {
+            out.u64(counter);
+        }
+        let config = self.config();
+        out.u64(config.assets.len() as u64);
+        for (index, asset) in config.assets.iter().enumerate() {
+            let totals = self.asset_totals(AssetId(index as u16));
+            out.text(&asset.name);
+            out.u8(asset.save_scale);
+            out.i128(totals.supply);
+            out.i128(totals.fees_collected);
+        }
+        out.u64(config.markets.len() as u64);
+        for market in &config.markets {
+            out.text(&market.name);
+            out.u64(u64::from(market.base.0));
+            out.u64(u64::from(market.quote.0));
+            out.u8(market.base_scale);
+            out.u8(market.quote_scale);
+            out.u8(market.fee_scale);
+        }
+        let balances = self.balances();
+        out.u64(balances.len() as u64);
+        for (user, asset, balance) in balances {
+            out.u64(u64::from(user.0));
+            out.u64(u64::from(asset.0));
+            for value in [balance.available, balance.frozen] {
+                match value {
+                    None => out.u8(ABSENT),
+                    Some(value) => {
+                        out.u8(PRESENT);
+                        out.i128(value);
+                    }
+                }
+            }
+        }
+        for market in &self.markets {
+            for side in [Side::Ask, Side::Bid] {
+                out.u64(market.book.totals(side).0);
+                for resting in market.book.orders(side) {
+                    out.order(&resting.payload);
+                }
+            }
+        }
+        out.u64(self.updates.len() as u64);
+        for (time, key) in self.updates.iter() {
+            out.u64(time.0.cast_unsigned());
+            out.i128(key.0.cast_signed());
+        }
+        out.flush();
+    }
+
+    /// Reads a state under `config`; `source` fills a buffer from its start and returns how much it
+    /// filled, 0 at the end.
+    ///
+    /// # Errors
+    /// When the bytes are no state, and when `config` lacks an asset or market in use or changes its
+    /// decimals.
+    pub fn restore(
+        config: Config,
+        source: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) -> Result<Exchange, RestoreError> {
+        let mut input = Input { source };
+        let version = input.u8()?;
+        if version != VERSION {
+            return Err(RestoreError::Version(version));
+        }
+        let mut exchange = Exchange::new(config);
+        exchange.counters = Counters {
+            sequence: input.u64()?,
+            time: Time(input.u64()?.cast_signed()),
+            last_order: input.u64()?,
+            last_deal: input.u64()?,
+            operlog_id: input.u64()?,
+        };
+        let assets = exchange.read_assets(&mut input)?;
+        let markets = exchange.read_markets(&mut input, &assets)?;
+        exchange.read_balances(&mut input, &assets)?;
+        for market in &markets {
+            for side in [Side::Ask, Side::Bid] {
+                exchange.read_orders(&mut input, market, side)?;
+            }
+        }
+        for _ in 0..input.u64()? {
+            let time = Time(input.u64()?.cast_signed());
+            let key = UpdateKey(input.i128()?.cast_unsigned());
+            if exchange.updates.is_seen(key, time) {
+                return Err(RestoreError::Malformed("an update is remembered twice"));
+            }
+            exchange.updates.remember(key, time);
+        }
+        if (input.source)(&mut [0]) != 0 {
+            return Err(RestoreError::Malformed("bytes follow the state"));
+        }
+        exchange.audit().map_err(|violation| RestoreError::Config(format!("{violation}")))?;
+        Ok(exchange)
+    }
+
+    /// The same state under another configuration.
+    ///
+    /// # Errors
+    /// When `config` lacks an asset or market in use or changes its decimals.
+    pub fn reconfigure(self, config: Config) -> Result<Exchange, RestoreError> {
+        let mut bytes = Vec::new();
+        self.write_snapshot(&mut |piece| bytes.extend_from_slice(piece));
+        let mut rest = &bytes[..];
+        Exchange::restore(config, &mut |buffer| {
+            let count = buffer.len().min(rest.len());
+            let (now, later) = rest.split_at(count);
+            buffer[..count].copy_from_slice(now);
+            rest = later;
+            count
+        })
+    }
+
+    fn read_assets(&mut self, input: &mut Input<'_>) -> Result<Vec<SavedAsset>, RestoreError> {
+        let mut assets = Vec::new();
+        for _ in 0..input.u64()? {
+            let name = input.text()?;
+            let save_scale = input.u8()?;
+            let (supply, fees_collected) = (input.units()?, input.units()?);
+            let assets_now = &self.config().assets;
+            let now = assets_now.iter().position(|asset| asset.name == name);
+            let Some(now) = now else {
+                if supply != 0 || fees_collected != 0 {
+                    return Err(RestoreError::Config(format!(
+                        "asset {name} is missing in the configuration and has balances"
+                    )));
+                }
+                assets.push(SavedAsset { name, now: None });
+                continue;
+            };
+            if assets_now[now].save_scale != save_scale {
+                return Err(RestoreError::Config(format!(
+                    "prec_save of asset {name} is {} in the configuration and {save_scale} in the data",
+                    assets_now[now].save_scale
+                )));
+            }
+            let now = AssetId(now as u16);
+            self.ledger.restore_totals(now, supply, fees_collected);
+            assets.push(SavedAsset { name, now: Some(now) });
+        }
+        Ok(assets)
+    }
+
+    fn read_markets(
+        &mut self,
+        input: &mut Input<'_>,
+        assets: &[SavedAsset],
+    ) -> Result<Vec<SavedMarket>, RestoreError> {
+        let mut markets = Vec::new();
+        for _ in 0..input.u64()? {
+            let name = input.text()?;
+            let mut leg = || {
+                let index = usize::try_from(input.u64()?).unwrap_or(usize::MAX);
+                assets.get(index).ok_or(RestoreError::Malformed("asset of a market"))
+            };
+            let (base, quote) = (leg()?, leg()?);
+            let scales = [input.u8()?, input.u8()?, input.u8()?];
+            let now = self.config().markets.iter().position(|market| market.name == name);
+            let problem = match now.map(|now| &self.config().markets[now]) {
+                None => Some(format!("market {name} is missing in the configuration")),
+                Some(market)
+                    if [market.base_scale, market.quote_scale, market.fee_scale] != scales =>
+                {
+                    Some(format!(
+                        "the decimals of market {name} (stock, money, fee) are {scales:?} in the data \
+                         and differ in the configuration"
+                    ))
+                }
+                Some(market)
+                    if (Some(market.base), Some(market.quote)) != (base.now, quote.now) =>
+                {
+                    Some(format!(
+                        "market {name} trades {} for {} in the data, other assets in the configuration",
+                        base.name, quote.name
+                    ))
+                }
+                Some(_) => None,
+            };
+            markets.push(SavedMarket { now: now.map(|now| MarketId(now as u16)), problem });
+        }
+        Ok(markets)
+    }
+
+    fn read_balances(
+        &mut self,
+        input: &mut Input<'_>,
+        assets: &[SavedAsset],
+    ) -> Result<(), RestoreError> {
+        let mut previous = None;
+        for _ in 0..input.u64()? {
+            let user = input.user()?;
+            let index = input.u64()?;
+            if previous >= Some((user, index)) {
+                return Err(RestoreError::Malformed("balances are not in order"));
+            }
+            previous = Some((user, index));
+            let mut value = || match input.u8()? {
+                ABSENT => Ok(None),
+                PRESENT => input.units().map(Some),
+                _ => Err(RestoreError::Malformed("a balance is neither absent nor present")),
+            };
+            let balance = Balance { available: value()?, frozen: value()? };
+            let asset = usize::try_from(index).ok().and_then(|index| assets.get(index));
+            let asset = asset.ok_or(RestoreError::Malformed("asset of a balance"))?;
+            let Some(asset_id) = asset.now else {
+                return Err(RestoreError::Config(format!(
+                    "asset {} is missing in the configuration and has balances",
+                    asset.name
+                )));
+            };
+            self.ledger.restore(user, asset_id, balance);
+            let totals = self.ledger.totals(asset_id);
+            if totals.available + totals.frozen > totals.supply {
+                return Err(RestoreError::Malformed("more balances than supply"));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_orders(
+        &mut self,
+        input: &mut Input<'_>,
+        market: &SavedMarket,
+        side: Side,
+    ) -> Result<(), RestoreError> {
+        for _ in 0..input.u64()? {
+            let now = match (&market.problem, market.now) {
+                (None, Some(now)) => now,
+                (problem, _) => {
+                    let problem = problem.as_deref().unwrap_or("a market is missing");
+                    return Err(RestoreError::Config(format!("{problem}, and it has open orders")));
+                }
+            };
+            let order = input.order(now, side)?;
+            let is_known = self.order(now, order.id).is_some();
+            if is_known || !self.markets[usize::from(now.0)].can_rest(&order) {
+                return Err(RestoreError::Malformed("an order that cannot rest"));
+            }
+            self.insert(order);
+        }
+        Ok(())
+    }
+}
+
+struct SavedAsset {
+    name: String,
+    /// Its place in today's configuration.
+    now: Option<AssetId>,
+}
+
+struct SavedMarket {
+    now: Option<MarketId>,
+    /// Why orders of it could not be kept.
+    problem: Option<String>,
+}
+
+struct Out<'a> {
+    bytes: Vec<u8>,
+    sink: &'a mut dyn FnMut(&[u8]),
+}
+
+impl Out<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        if self.bytes.len() + bytes.len() > FLUSH_BYTES {
+            self.flush();
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn flush(&mut self) {
+        (self.sink)(&self.bytes);
+        self.bytes.clear();
+    }
+
+    fn u8(&mut self, value: u8) {
+        self.put(&[value]);
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.put(&value.to_le_bytes());
+    }
+
+    fn i128(&mut self, value: i128) {
+        self.put(&value.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.u8(u8::try_from(text.len()).expect("names are short"));
+        self.put(text.as_bytes());
+    }
+
+    fn order(&mut self, order: &Order) {
+        self.u64(order.id.0);
+        self.u64(u64::from(order.user.0));
+        match order.source.as_str() {
+            None => self.u8(SOURCE_ABSENT),
+            Some(source) => self.text(source),
+        }
+        self.u64(order.created_at.0.cast_unsigned());
+        self.u64(order.updated_at.0.cast_unsigned());
+        for value in [
+            order.price,
+            order.amount,
+            order.remaining,
+            order.filled_base,
+            order.filled_quote,
+            order.fee_paid.coefficient,
+        ] {
+            self.i128(value);
+        }
+        self.u8(order.fee_paid.scale);
+        self.u64(order.taker_fee_rate);
+        self.u64(order.maker_fee_rate);
+    }
+}
+
+struct Input<'a> {
+    source: &'a mut dyn FnMut(&mut [u8]) -> usize,
+}
+
+impl Input<'_> {
+    fn fill(&mut self, mut buffer: &mut [u8]) -> Result<(), RestoreError> {
+        while !buffer.is_empty() {
+            let count = (self.source)(buffer);
+            if count == 0 {
+                return Err(RestoreError::Malformed("it ends inside the state"));
+            }
+            buffer = &mut buffer[count..];
+        }
+        Ok(())
+    }
+
+    fn u8(&mut self) -> Result<u8, RestoreError> {
+        let mut bytes = [0; 1];
+        self.fill(&mut bytes)?;
+        Ok(bytes[0])
+    }
+
+    fn u64(&mut self) -> Result<u64, RestoreError> {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn i128(&mut self) -> Result<i128, RestoreError> {
+        let mut bytes = [0; 16];
+        self.fill(&mut bytes)?;
+        Ok(i128::from_le_bytes(bytes))
+    }
+
+    /// Units of an asset: never negative, and bounded as the supply is.
+    fn units(&mut self) -> Result<i128, RestoreError> {
+        let units = self.i128()?;
+        let is_bounded = (0..power_of_ten(DIGITS_MAX)).contains(&units);
+        if is_bounded { Ok(units) } else { Err(RestoreError::Malformed("units out of range")) }
+    }
+
+    fn user(&mut self) -> Result<UserId, RestoreError> {
+        let user = u32::try_from(self.u64()?);
+        user.map(UserId).map_err(|_| RestoreError::Malformed("a user beyond 32 bits"))
+    }
+
+    fn text(&mut self) -> Result<String, RestoreError> {
+        let length = self.u8()?;
+        self.text_of(length)
+    }
+
+    fn text_of(&mut self, length: u8) -> Result<String, RestoreError> {
+        let mut bytes = [0; NAME_BYTES_MAX];
+        let bytes = &mut bytes[..usize::from(length)];
+        self.fill(bytes)?;
+        let text = core::str::from_utf8(bytes);
+        text.map(String::from).map_err(|_| RestoreError::Malformed("a text is not UTF-8"))
+    }
+
+    fn order(&mut self, market: MarketId, side: Side) -> Result<Order, RestoreError> {
+        let id = OrderId(self.u64()?);
+        let user = self.user()?;
+        let source = match self.u8()? {
+            SOURCE_ABSENT => Source::ABSENT,
+            length => Source::new(&self.text_of(length)?)
+                .ok_or(RestoreError::Malformed("a source is too long"))?,
+        };
+        Ok(Order {
+            id,
+            user,
+            market,
+            kind: OrderKind::Limit,
+            side,
+            source,
+            created_at: Time(self.u64()?.cast_signed()),
+            updated_at: Time(self.u64()?.cast_signed()),
+            price: self.i128()?,
+            amount: self.i128()?,
+            remaining: self.i128()?,
+            filled_base: self.i128()?,
+            filled_quote: self.i128()?,
+            fee_paid: Decimal { coefficient: self.i128()?, scale: self.u8()? },
+            taker_fee_rate: self.u64()?,
+            maker_fee_rate: self.u64()?,
+        })
+    }
+}

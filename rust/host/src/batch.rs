@@ -1,0 +1,196 @@
+//! Requests on their way to the engine, and its answers on their way back.
+//!
+//! A port decodes on its own thread, collects what one turn of its loop brought into a [`Batch`], and
+//! hands it over as a whole. The i-th reply answers the i-th request.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use viabtc_engine::Command;
+use viabtc_wire::json::write_indented;
+use viabtc_wire::methods::{Effect, ErrorCode, by_command};
+use viabtc_wire::reply::write_common_error;
+use viabtc_wire::request::{DecodeError, Names, Query, Request, decode};
+
+/// Requests of one port, in order.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) items: Vec<Item>,
+    /// Parameters' texts of the writes.
+    pub(crate) params: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// For the reply's envelope.
+    pub(crate) id: i64,
+    pub(crate) work: Work,
+}
+
+#[derive(Debug)]
+pub(crate) enum Work {
+    Write {
+        command: Command,
+        params: Range<usize>,
+    },
+    Query(Query),
+    /// Parameters that cannot be used, of a method that writes or reads.
+    Invalid(Effect),
+}
+
+/// A body that gets no reply from the engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// Not a JSON array.
+    Malformed,
+    /// Not a command of the engine.
+    NotFound,
+}
+
+impl Batch {
+    /// Decodes and adds one request.
+    ///
+    /// # Errors
+    /// When the body cannot be answered by the engine; the batch is as before.
+    pub fn push(
+        &mut self,
+        command: u32,
+        params: &[u8],
+        id: i64,
+        names: &Names,
+    ) -> Result<(), Refused> {
+        let work = match decode(command, params, names) {
+            Ok(Request::Query(query)) => Work::Query(query),
+            Ok(Request::Write(write)) => {
+                let start = self.params.len();
+                self.params.extend_from_slice(params);
+                Work::Write { command: write, params: start..self.params.len() }
+            }
+            Err(DecodeError::InvalidArgument) => {
+                Work::Invalid(by_command(command).map_or(Effect::Read, |method| method.effect))
+            }
+            Err(DecodeError::Malformed) => return Err(Refused::Malformed),
+            Err(DecodeError::MethodNotFound) => return Err(Refused::NotFound),
+        };
+        self.items.push(Item { id, work });
+        Ok(())
+    }
+
+    /// Requests in it.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The same error for every request: what a full queue or a stopped engine answers.
+    pub fn refuse(&self, code: ErrorCode, layout: Layout) -> Replies {
+        let mut bodies = Bodies::new(layout);
+        for item in &self.items {
+            bodies.write(|out| write_common_error(code, Some(item.id), out));
+        }
+        bodies.finish().replies(0, self.items.len())
+    }
+}
+
+/// How reply bodies are laid out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// One line.
+    Compact,
+    /// Four spaces a level, as the original's `debug: true`.
+    Indented,
+}
+
+/// Bodies that answer one batch, in its order; they share one buffer.
+#[derive(Clone, Debug)]
+pub struct Replies {
+    buffer: Arc<Vec<u8>>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Replies {
+    /// Replies in it.
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// The shared buffer.
+    pub fn buffer(&self) -> &Arc<Vec<u8>> {
+        &self.buffer
+    }
+
+    /// Where each body stands in the buffer.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.ranges.iter().cloned()
+    }
+
+    /// The body of the `index`-th request.
+    pub fn body(&self, index: usize) -> &[u8] {
+        &self.buffer[self.ranges[index].clone()]
+    }
+}
+
+/// Where the replies of a batch go; called once, from the engine's thread.
+pub trait ReplyTo: Send {
+    /// Takes the replies; must not block.
+    fn reply(self: Box<Self>, replies: Replies);
+}
+
+/// Collects the bodies of one turn of the engine.
+pub(crate) struct Bodies {
+    layout: Layout,
+    compact: Vec<u8>,
+    buffer: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+}
+
+/// The finished bodies of a turn.
+pub(crate) struct Turn {
+    buffer: Arc<Vec<u8>>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Bodies {
+    pub(crate) fn new(layout: Layout) -> Bodies {
+        Bodies { layout, compact: Vec::new(), buffer: Vec::new(), ranges: Vec::new() }
+    }
+
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.buffer.len();
+        match self.layout {
+            Layout::Compact => write(&mut self.buffer),
+            Layout::Indented => {
+                self.compact.clear();
+                write(&mut self.compact);
+                write_indented(&self.compact, &mut self.buffer);
+            }
+        }
+        self.ranges.push(start..self.buffer.len());
+    }
+
+    /// Takes what was written and starts anew, with room for as much again.
+    pub(crate) fn finish(&mut self) -> Turn {
+        let room = Vec::with_capacity(self.buffer.len());
+        let buffer = Arc::new(std::mem::replace(&mut self.buffer, room));
+        Turn { buffer, ranges: std::mem::take(&mut self.ranges) }
+    }
+}
+
+impl Turn {
+    /// The `count` replies from the `first` on.
+    pub(crate) fn replies(&self, first: usize, count: usize) -> Replies {
+        Replies {
+            buffer: Arc::clone(&self.buffer),
+            ranges: self.ranges[first..first + count].to_vec(),
+        }
+    }
+}

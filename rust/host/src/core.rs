@@ -1,0 +1,228 @@
+//! The engine's thread: decode is done, so apply, append, sync, release.
+//!
+//! Invariant: nothing leaves a turn before every record that the turn appended is durable (or, in
+//! `Durability::Async`, written). One sync serves all batches of a turn.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use viabtc_engine::{Events, Exchange, Stamp, Time};
+use viabtc_journal::{FeedWriter, Journal, JournalError, Storage};
+use viabtc_wire::methods::{Effect, ErrorCode};
+use viabtc_wire::reply::{write_common_error, write_outcome, write_query};
+use viabtc_wire::request::Names;
+
+use crate::batch::{Batch, Bodies, Item, Layout, ReplyTo, Work};
+use crate::codec::{command_number, write_command, write_feed_entry};
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::record::{KIND_COMMAND, KIND_DIGEST};
+
+/// Most requests that share one sync: it bounds how long the first of them waits for the others.
+const TURN_REQUESTS_MAX: usize = 4_096;
+
+/// Commands between two records of the state's digest.
+pub const DIGEST_INTERVAL: u64 = 1_000;
+
+/// Most bytes of a command's record beside texts that the client sent.
+const RECORD_BYTES_MAX: usize = 512;
+
+/// A record holds the parameters' text and, of a balance update, the detail rewritten: at worst every
+/// two-byte escape of the text becomes six bytes.
+const DETAIL_GROWTH_MAX: usize = 4;
+
+/// How long the idle thread sleeps at most; then it looks after its files.
+const IDLE: Duration = Duration::from_millis(250);
+
+/// Runs on the engine's thread.
+pub(crate) type Task<S> = Box<dyn FnOnce(&mut Core<S>) + Send>;
+
+/// What the engine's thread is given.
+pub(crate) enum Entry<S: Storage + Sync> {
+    /// Requests and where their replies go.
+    Batch(Batch, Box<dyn ReplyTo>),
+    /// Something to do between two turns.
+    Task(Task<S>),
+}
+
+/// State, journal and feed: what one thread owns.
+pub(crate) struct Core<S: Storage + Sync> {
+    pub(crate) exchange: Exchange,
+    pub(crate) journal: Journal<S>,
+    pub(crate) feed: FeedWriter<S>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: fn() -> i64,
+    pub(crate) layout: Layout,
+    pub(crate) scratch: Scratch,
+    /// Whether events wait because the feed cannot be written.
+    pub(crate) is_feed_failing: bool,
+}
+
+/// Buffers that are filled and emptied every turn.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    events: Events,
+    payload: Vec<u8>,
+    /// Feed records of the turn, until the journal's are durable: end, sequence, time.
+    feed: Vec<u8>,
+    feed_entries: Vec<(usize, u64, i64)>,
+}
+
+impl<S: Storage + Sync> Core<S> {
+    /// Serves until the queue is closed and empty, then seals the journal.
+    pub(crate) fn run(&mut self, queue: &Queue<Entry<S>>) -> Result<(), JournalError> {
+        let mut entries = Vec::new();
+        let mut bodies = Bodies::new(self.layout);
+        while !queue.is_finished() {
+            if queue.take(TURN_REQUESTS_MAX, IDLE, &mut entries) {
+                self.turn(&mut entries, &mut bodies)?;
+            }
+            self.write_feed();
+            self.metrics.queued.store(queue.weight() as u64, Relaxed);
+        }
+        self.write_feed();
+        if !self.is_feed_failing {
+            // What is not durable of the feed is written again by the next start.
+            let _ = self.feed.sync();
+        }
+        let time = (self.clock)().max(self.exchange.time().0);
+        self.journal.seal(self.exchange.digest(), time)
+    }
+
+    fn turn(
+        &mut self,
+        entries: &mut Vec<Entry<S>>,
+        bodies: &mut Bodies,
+    ) -> Result<(), JournalError> {
+        let is_writable = self.journal.has_reserve() && !self.is_feed_failing;
+        let mut outgoing = Vec::new();
+        for entry in entries.drain(..) {
+            match entry {
+                Entry::Task(task) => {
+                    // A task may look at durable state only.
+                    self.journal.commit()?;
+                    task(self);
+                }
+                Entry::Batch(batch, reply_to) => {
+                    for item in &batch.items {
+                        self.serve(item, &batch.params, is_writable, bodies)?;
+                    }
+                    outgoing.push((batch.len(), reply_to));
+                }
+            }
+        }
+        let started = Instant::now();
+        self.journal.commit()?;
+        self.metrics.turn(started.elapsed());
+        self.metrics.durable_sequence.store(self.exchange.sequence(), Relaxed);
+        self.metrics.writable.store(u64::from(is_writable), Relaxed);
+        let turn = bodies.finish();
+        let mut first = 0;
+        for (count, reply_to) in outgoing {
+            reply_to.reply(turn.replies(first, count));
+            first += count;
+        }
+        Ok(())
+    }
+
+    fn serve(
+        &mut self,
+        item: &Item,
+        params: &[u8],
+        is_writable: bool,
+        bodies: &mut Bodies,
+    ) -> Result<(), JournalError> {
+        let id = item.id;
+        match &item.work {
+            Work::Query(query) => {
+                bodies.write(|out| write_query(&self.exchange, query, id, out));
+                self.metrics.queries.fetch_add(1, Relaxed);
+            }
+            Work::Write { .. } | Work::Invalid(Effect::Write) if !is_writable => {
+                bodies.write(|out| {
+                    write_common_error(ErrorCode::ServiceUnavailable, Some(id), out);
+                });
+                self.metrics.unavailable.fetch_add(1, Relaxed);
+            }
+            Work::Invalid(_) => {
+                bodies.write(|out| write_common_error(ErrorCode::InvalidArgument, Some(id), out));
+                self.metrics.rejected.fetch_add(1, Relaxed);
+            }
+            Work::Write { command, params: range } => {
+                let time = (self.clock)().max(self.exchange.time().0);
+                let room = RECORD_BYTES_MAX + DETAIL_GROWTH_MAX * range.len();
+                if self.journal.needs_rotation(room) {
+                    self.journal.rotate(self.exchange.digest())?;
+                }
+                let sequence = self.exchange.sequence() + 1;
+                let stamp = Stamp { sequence, time: Time(time) };
+                self.scratch.events.clear();
+                let outcome = self.exchange.apply(stamp, command, &mut self.scratch.events);
+                if outcome.is_ok() {
+                    self.record(stamp, command, &params[range.clone()])?;
+                    self.metrics.applied.fetch_add(1, Relaxed);
+                } else {
+                    self.metrics.rejected.fetch_add(1, Relaxed);
+                }
+                let events = &self.scratch.events;
+                let outcome = outcome.map(|()| &events[..]);
+                let config = self.names.config();
+                bodies.write(|out| {
+                    write_outcome(command_number(command), outcome, config, id, out);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends an applied command to the journal's batch, and its events to the feed's.
+    fn record(
+        &mut self,
+        stamp: Stamp,
+        command: &viabtc_engine::Command,
+        params: &[u8],
+    ) -> Result<(), JournalError> {
+        let Scratch { events, payload, feed, feed_entries } = &mut self.scratch;
+        let (sequence, time) = (stamp.sequence, stamp.time.0);
+        payload.clear();
+        write_command(command, params, payload);
+        self.journal.append(KIND_COMMAND, sequence, time, payload)?;
+        if sequence.is_multiple_of(DIGEST_INTERVAL) {
+            let digest = self.exchange.digest().to_le_bytes();
+            self.journal.append(KIND_DIGEST, sequence, time, &digest)?;
+        }
+        write_feed_entry(command_number(command), params, events, feed);
+        feed_entries.push((feed.len(), sequence, time));
+        Ok(())
+    }
+
+    /// Writes the turn's events to the feed. When that fails they are kept, writes are refused, and the
+    /// next turn tries again: the feed has no gaps, and the engine goes on answering.
+    fn write_feed(&mut self) {
+        let Scratch { feed, feed_entries, .. } = &mut self.scratch;
+        let mut start = 0;
+        let mut done = 0;
+        for &(end, sequence, time) in feed_entries.iter() {
+            if self.feed.append(sequence, time, &feed[start..end]).is_err() {
+                break;
+            }
+            start = end;
+            done += 1;
+        }
+        let is_flushed = self.feed.flush().is_ok();
+        if done == feed_entries.len() && is_flushed {
+            feed.clear();
+            feed_entries.clear();
+        } else {
+            feed.drain(..start);
+            feed_entries.drain(..done);
+            for entry in feed_entries.iter_mut() {
+                entry.0 -= start;
+            }
+        }
+        self.is_feed_failing = !is_flushed || !feed_entries.is_empty();
+        self.metrics.feed_failing.store(u64::from(self.is_feed_failing), Relaxed);
+    }
+}

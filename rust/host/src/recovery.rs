@@ -1,0 +1,150 @@
+//! From files to the running state: newest snapshot, records after it, audit.
+
+use std::io::Read;
+
+use viabtc_engine::{Event, Exchange, RestoreError, Stamp, Time, Violation};
+use viabtc_journal::Record;
+
+use crate::codec::{CodecError, command_number, read_command};
+use crate::record::{KIND_COMMAND, KIND_CONFIG, KIND_DIGEST, read_config, write_config};
+
+/// Why files that are readable do not lead to a state.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// A record's payload was not made by this version.
+    #[error("record {sequence}: {error}")]
+    Codec {
+        /// Of the record.
+        sequence: u64,
+        /// What is wrong with it.
+        error: CodecError,
+    },
+    /// An applied command cannot be applied again.
+    #[error("command {sequence} was applied and is now refused: {reason}")]
+    Refused {
+        /// Of the command.
+        sequence: u64,
+        /// The engine's words.
+        reason: String,
+    },
+    /// Replay came to another state than the one that wrote the journal.
+    #[error("after command {sequence} the state differs from the one that wrote the journal")]
+    Digest {
+        /// Of the command.
+        sequence: u64,
+    },
+    /// Commands without a configuration before them.
+    #[error("record {sequence} comes before any configuration")]
+    NoConfig {
+        /// Of the record.
+        sequence: u64,
+    },
+    /// A configuration that does not fit the state.
+    #[error("{0}")]
+    Restore(#[from] RestoreError),
+    /// A snapshot that cannot be read.
+    #[error("snapshot: {0}")]
+    Snapshot(String),
+    /// An invariant does not hold.
+    #[error("audit: {0}")]
+    Audit(Violation),
+}
+
+/// Builds the state from a snapshot and the records after it.
+pub struct Replay {
+    exchange: Option<Exchange>,
+    events: Vec<Event>,
+    /// Commands applied from the journal.
+    pub replayed: u64,
+}
+
+impl Replay {
+    /// From nothing.
+    pub fn empty() -> Replay {
+        Replay { exchange: None, events: Vec::new(), replayed: 0 }
+    }
+
+    /// From a snapshot's content.
+    ///
+    /// # Errors
+    /// When it was not made by [`write_state`].
+    pub fn from_snapshot(snapshot: &mut impl Read) -> Result<Replay, RecoveryError> {
+        let unreadable = |error: std::io::Error| RecoveryError::Snapshot(error.to_string());
+        let mut length = [0; 4];
+        snapshot.read_exact(&mut length).map_err(unreadable)?;
+        let mut config = vec![0; u32::from_le_bytes(length) as usize];
+        snapshot.read_exact(&mut config).map_err(unreadable)?;
+        let (config, _) =
+            read_config(&config).map_err(|error| RecoveryError::Snapshot(error.to_string()))?;
+        let mut failed = None;
+        let exchange = Exchange::restore(config, &mut |buffer: &mut [u8]| {
+            snapshot.read(buffer).unwrap_or_else(|error| {
+                failed = Some(error);
+                0
+            })
+        });
+        if let Some(error) = failed {
+            return Err(unreadable(error));
+        }
+        Ok(Replay { exchange: Some(exchange?), events: Vec::new(), replayed: 0 })
+    }
+
+    /// Applies one record; `visit` gets each command's number, parameters' text and events.
+    ///
+    /// # Errors
+    /// When the record does not continue the state.
+    pub fn apply(
+        &mut self,
+        record: &Record<'_>,
+        mut visit: impl FnMut(u32, &[u8], &[Event]),
+    ) -> Result<(), RecoveryError> {
+        let sequence = record.sequence;
+        let codec = |error| RecoveryError::Codec { sequence, error };
+        if record.kind == KIND_CONFIG {
+            let (config, _) = read_config(record.payload).map_err(codec)?;
+            self.exchange = Some(match self.exchange.take() {
+                None => Exchange::new(config),
+                Some(exchange) => exchange.reconfigure(config)?,
+            });
+            return Ok(());
+        }
+        if record.kind != KIND_COMMAND && record.kind != KIND_DIGEST {
+            return Ok(());
+        }
+        let exchange = self.exchange.as_mut().ok_or(RecoveryError::NoConfig { sequence })?;
+        if record.kind == KIND_DIGEST {
+            let is_same = record.payload == exchange.digest().to_le_bytes();
+            return if is_same { Ok(()) } else { Err(RecoveryError::Digest { sequence }) };
+        }
+        let (command, params) = read_command(record.payload).map_err(codec)?;
+        let stamp = Stamp { sequence, time: Time(record.time) };
+        self.events.clear();
+        exchange.apply(stamp, &command, &mut self.events).map_err(|rejection| {
+            RecoveryError::Refused { sequence, reason: rejection.to_string() }
+        })?;
+        self.replayed += 1;
+        visit(command_number(&command), params, &self.events);
+        Ok(())
+    }
+
+    /// The state, audited; `None` when there was no record at all.
+    ///
+    /// # Errors
+    /// When an invariant does not hold.
+    pub fn finish(self) -> Result<Option<Exchange>, RecoveryError> {
+        if let Some(exchange) = &self.exchange {
+            exchange.audit().map_err(RecoveryError::Audit)?;
+        }
+        Ok(self.exchange)
+    }
+}
+
+/// Writes a state as a snapshot's content: the configuration with its length in front, then the engine's
+/// own format.
+pub fn write_state(exchange: &Exchange, sink: &mut dyn FnMut(&[u8])) {
+    let mut config = Vec::new();
+    write_config(exchange.config(), &mut config);
+    sink(&u32::try_from(config.len()).expect("names and counts are bounded").to_le_bytes());
+    sink(&config);
+    exchange.write_snapshot(sink);
+}

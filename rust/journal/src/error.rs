@@ -1,0 +1,78 @@
+//! What can go wrong with files.
+
+use std::io;
+
+/// The journal cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// An operation on a file failed.
+    #[error("cannot {operation} {file}: {source}")]
+    Io {
+        /// Such as `open` or `write`.
+        operation: &'static str,
+        /// Name within the directory.
+        file: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A write or sync failed before; what the disk holds is not known, so nothing more is written.
+    #[error("the journal stopped after a failure: {cause}")]
+    Halted {
+        /// Text of the first failure.
+        cause: String,
+    },
+    /// Bytes that were durable are not what was written. Nothing is cut.
+    #[error(
+        "{file} is damaged at byte {offset}, in the record after number {ordinal} (sequence {sequence}): {what}"
+    )]
+    Damaged {
+        /// Name within the directory.
+        file: String,
+        /// Where the first unreadable record starts.
+        offset: u64,
+        /// Sequence of the last readable record.
+        sequence: u64,
+        /// Number of the last readable record.
+        ordinal: u64,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// Another process writes this journal.
+    #[error("{file} is locked by process {pid}")]
+    Locked {
+        /// Of the lock file.
+        file: String,
+        /// As written in it; 0 when unknown.
+        pid: u32,
+    },
+    /// A record that no segment could hold.
+    #[error("a record of {bytes} bytes is larger than a segment of {segment_bytes}")]
+    TooLarge {
+        /// Of the record.
+        bytes: usize,
+        /// Of a segment.
+        segment_bytes: u64,
+    },
+    /// Whoever reads the records asked to stop.
+    #[error("reading was stopped")]
+    Stopped,
+    /// Written by a version that this build does not read.
+    #[error("{file} has format version {version}; this build reads version {expected}")]
+    Version {
+        /// Name within the directory.
+        file: String,
+        /// As found.
+        version: u32,
+        /// As readable.
+        expected: u32,
+    },
+}
+
+impl JournalError {
+    pub(crate) fn io(
+        operation: &'static str,
+        file: &str,
+    ) -> impl FnOnce(io::Error) -> JournalError {
+        move |source| JournalError::Io { operation, file: file.to_owned(), source }
+    }
+}

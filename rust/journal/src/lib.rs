@@ -1,0 +1,32 @@
+//! Bytes in order, durable: a journal of chained, checksummed records in preallocated segments, snapshot
+//! files beside it, and the unsynced feed. The crate knows nothing of what the bytes mean.
+//!
+//! | file | content | written |
+//! | --- | --- | --- |
+//! | `journal-<number>.seg` | [`Record`]s behind a header | group commit, one sync a batch |
+//! | `spare-<number>.seg` | zeros, ready to become the next segment | ahead, by [`Reserve`]'s thread |
+//! | `snapshot-<sequence>.snap` | opaque bytes with checksums | temporary file, sync, rename |
+//! | `feed-<first sequence>.seg` | records of the feed | unsynced, cut at open |
+//! | `lock` | process id of the writer | flock |
+#![forbid(unsafe_code)]
+
+mod error;
+mod feed;
+mod journal;
+mod reader;
+mod record;
+mod reserve;
+mod segment;
+pub mod simulated;
+mod snapshot;
+mod storage;
+
+pub use error::JournalError;
+pub use feed::{FeedReader, FeedRecord, FeedWriter, remove_feed, sync_feed};
+pub use journal::{Journal, Options, Recovered};
+pub use reader::{Summary, Torn, inspect, read_closed};
+pub use record::{KIND_OPENED, KIND_SEAL, Record};
+pub use reserve::Reserve;
+pub use segment::segment_name;
+pub use snapshot::{Snapshot, SnapshotWriter, latest_snapshot, remove_obsolete};
+pub use storage::{Directory, File, Storage};

@@ -1,0 +1,174 @@
+//! Segments made ahead: zero-filled, synced files that only need a name. When they cannot be made, the
+//! disk is about to be full, and the owner refuses writes before the journal needs the space.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::error::JournalError;
+use crate::reader::segment_numbers;
+use crate::segment::number_in;
+use crate::storage::{File, Storage};
+
+/// Segments kept ready.
+const SPARES: usize = 2;
+
+/// Pause after a failure to make one.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Bytes of zeros written at once.
+const CHUNK: usize = 1 << 20;
+
+/// Keeps [`SPARES`] segments ready from a thread of its own.
+pub struct Reserve<S: Storage> {
+    shared: Arc<Shared<S>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared<S> {
+    storage: S,
+    segment_bytes: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    ready: Vec<String>,
+    next_number: u64,
+    is_failing: bool,
+    is_stopping: bool,
+}
+
+impl<S: Storage + Sync> Reserve<S> {
+    /// Takes over the spares in the directory that are as they should be, removes the others, and goes on
+    /// making new ones.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed or the thread cannot start.
+    pub(crate) fn start(storage: &S, segment_bytes: u64) -> Result<Reserve<S>, JournalError> {
+        let names = storage.list().map_err(JournalError::io("list", "the directory"))?;
+        let mut next_number = segment_numbers(storage)?.last().copied().unwrap_or(0);
+        let mut ready = Vec::new();
+        for name in names {
+            let Some(number) = number_in(&name, "spare-", ".seg") else { continue };
+            next_number = next_number.max(number);
+            if is_blank(storage, &name, segment_bytes).unwrap_or(false) {
+                ready.push(name);
+            } else {
+                storage.remove(&name).map_err(JournalError::io("remove", &name))?;
+            }
+        }
+        let state =
+            State { ready, next_number: next_number + 1, is_failing: false, is_stopping: false };
+        let shared = Arc::new(Shared {
+            storage: storage.clone(),
+            segment_bytes,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        let worker = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("journal-reserve".into())
+            .spawn(move || worker.run())
+            .map_err(JournalError::io("start", "the thread that prepares segments"))?;
+        Ok(Reserve { shared, thread: Some(thread) })
+    }
+
+    /// Whether the next segments are there, or can be expected to be.
+    pub fn is_filled(&self) -> bool {
+        let state = self.shared.lock();
+        !state.is_failing || state.ready.len() >= SPARES
+    }
+
+    /// The name of a blank segment: a ready one, else one made now.
+    pub(crate) fn take(&self) -> Result<String, JournalError> {
+        let name = {
+            let mut state = self.shared.lock();
+            if let Some(name) = state.ready.pop() {
+                self.shared.changed.notify_all();
+                return Ok(name);
+            }
+            state.name()
+        };
+        self.shared.make(&name)?;
+        Ok(name)
+    }
+}
+
+impl<S: Storage> Drop for Reserve<S> {
+    fn drop(&mut self) {
+        self.shared.lock().is_stopping = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported, and everything it held was a spare.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl State {
+    fn name(&mut self) -> String {
+        let number = self.next_number;
+        self.next_number += 1;
+        format!("spare-{number:010}.seg")
+    }
+}
+
+impl<S: Storage> Shared<S> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panics while it holds the reserve")
+    }
+
+    fn run(&self) {
+        let mut state = self.lock();
+        while !state.is_stopping {
+            if state.ready.len() >= SPARES {
+                state = self.changed.wait(state).expect("no thread panics here");
+                continue;
+            }
+            let name = state.name();
+            drop(state);
+            let made = self.make(&name);
+            state = self.lock();
+            state.is_failing = made.is_err();
+            if made.is_ok() {
+                state.ready.push(name);
+            } else {
+                // What was written of it would take the space that others need.
+                let _ = self.storage.remove(&name);
+                state = self.changed.wait_timeout(state, RETRY).expect("no thread panics here").0;
+            }
+        }
+    }
+
+    /// Writes zeros rather than a hole: the blocks are then allocated, and appending needs no further ones.
+    fn make(&self, name: &str) -> Result<(), JournalError> {
+        let file = self.storage.create(name).map_err(JournalError::io("create", name))?;
+        let zeros = vec![0; CHUNK];
+        let mut offset = 0;
+        while offset < self.segment_bytes {
+            let count = usize::try_from(self.segment_bytes - offset).unwrap_or(CHUNK).min(CHUNK);
+            file.write_at(&zeros[..count], offset).map_err(JournalError::io("write", name))?;
+            offset += count as u64;
+        }
+        file.sync().map_err(JournalError::io("sync", name))?;
+        self.storage.sync_directory().map_err(JournalError::io("sync", "the directory"))
+    }
+}
+
+fn is_blank<S: Storage>(storage: &S, name: &str, bytes: u64) -> std::io::Result<bool> {
+    let file = storage.open(name)?;
+    if file.size()? != bytes {
+        return Ok(false);
+    }
+    let mut chunk = vec![0; CHUNK];
+    let mut offset = 0;
+    while offset < bytes {
+        let count = file.read_at(&mut chunk, offset)?;
+        if count == 0 || chunk[..count].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += count as u64;
+    }
+    Ok(true)
+}

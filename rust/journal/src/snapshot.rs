@@ -1,0 +1,224 @@
+//! Snapshot files: opaque bytes in checksummed chunks, complete or not there.
+//!
+//! | bytes | field |
+//! | ---: | --- |
+//! | 8 | `VIABTCS1` |
+//! | 8 | sequence of the last command in it |
+//! | 8 | checksum of the two before |
+//! | 4, 8, n | length, checksum and bytes of a chunk, repeated |
+//! | 4, 8, 8 | 8, checksum and the number of content bytes: the end, marked by the length's highest bit |
+//!
+//! A file is written under another name, synced, and renamed.
+
+use std::io::{self, Read};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::JournalError;
+use crate::reader::{read_header, segment_numbers};
+use crate::segment::{number_in, segment_name};
+use crate::storage::{File, Storage};
+
+const MAGIC: &[u8; 8] = b"VIABTCS1";
+const HEADER_BYTES: usize = 24;
+
+/// Content of a chunk.
+const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_HEADER_BYTES: usize = 12;
+
+/// Marks the last chunk.
+const END: u32 = 1 << 31;
+
+/// Writes one snapshot.
+pub struct SnapshotWriter<S: Storage> {
+    storage: S,
+    file: S::File,
+    sequence: u64,
+    offset: u64,
+    chunk: Vec<u8>,
+    content_bytes: u64,
+}
+
+impl<S: Storage> SnapshotWriter<S> {
+    /// Begins the snapshot of the state after the command `sequence`.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn begin(storage: &S, sequence: u64) -> Result<SnapshotWriter<S>, JournalError> {
+        let name = unfinished_name(sequence);
+        let file = storage.create(&name).map_err(JournalError::io("create", &name))?;
+        let mut header = MAGIC.to_vec();
+        header.extend_from_slice(&sequence.to_le_bytes());
+        let checksum = xxh3_64_with_seed(&header, 0);
+        header.extend_from_slice(&checksum.to_le_bytes());
+        file.write_at(&header, 0).map_err(JournalError::io("write", &name))?;
+        Ok(SnapshotWriter {
+            storage: storage.clone(),
+            file,
+            sequence,
+            offset: HEADER_BYTES as u64,
+            chunk: Vec::with_capacity(CHUNK_BYTES),
+            content_bytes: 0,
+        })
+    }
+
+    /// Adds content.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), JournalError> {
+        while !bytes.is_empty() {
+            let room = CHUNK_BYTES - self.chunk.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.chunk.extend_from_slice(now);
+            bytes = later;
+            if self.chunk.len() == CHUNK_BYTES {
+                self.write_chunk(0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the snapshot appear, durably; its size in bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> Result<u64, JournalError> {
+        if !self.chunk.is_empty() {
+            self.write_chunk(0)?;
+        }
+        self.chunk.extend_from_slice(&self.content_bytes.to_le_bytes());
+        self.write_chunk(END)?;
+        let (from, to) = (unfinished_name(self.sequence), snapshot_name(self.sequence));
+        self.file.sync().map_err(JournalError::io("sync", &from))?;
+        self.storage.rename(&from, &to).map_err(JournalError::io("rename", &from))?;
+        self.storage.sync_directory().map_err(JournalError::io("sync", "the directory"))?;
+        Ok(self.offset)
+    }
+
+    fn write_chunk(&mut self, mark: u32) -> Result<(), JournalError> {
+        let name = unfinished_name(self.sequence);
+        let mut header = (self.chunk.len() as u32 | mark).to_le_bytes().to_vec();
+        header.extend_from_slice(&xxh3_64_with_seed(&self.chunk, self.offset).to_le_bytes());
+        let body = self.offset + header.len() as u64;
+        self.file.write_at(&header, self.offset).map_err(JournalError::io("write", &name))?;
+        self.file.write_at(&self.chunk, body).map_err(JournalError::io("write", &name))?;
+        self.offset = body + self.chunk.len() as u64;
+        self.content_bytes += if mark == END { 0 } else { self.chunk.len() as u64 };
+        self.chunk.clear();
+        Ok(())
+    }
+}
+
+/// A snapshot that was read and is as it was written.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Of the last command in it.
+    pub sequence: u64,
+    content: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Snapshot {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.content.read(buffer)
+    }
+}
+
+/// The newest snapshot that is as it was written, and what is wrong with newer ones.
+///
+/// # Errors
+/// When files cannot be read.
+pub fn latest_snapshot<S: Storage>(
+    storage: &S,
+) -> Result<(Option<Snapshot>, Vec<String>), JournalError> {
+    let mut notes = Vec::new();
+    for sequence in snapshot_sequences(storage)?.into_iter().rev() {
+        let name = snapshot_name(sequence);
+        match read(storage, &name, sequence).map_err(JournalError::io("read", &name))? {
+            Some(content) => {
+                let content = io::Cursor::new(content);
+                return Ok((Some(Snapshot { sequence, content }), notes));
+            }
+            None => notes.push(format!("{name} is damaged; an older snapshot is used")),
+        }
+    }
+    Ok((None, notes))
+}
+
+/// Removes all but the newest `keep` snapshots, unfinished ones, and the segments that even the oldest
+/// kept snapshot covers; how many files went.
+///
+/// # Errors
+/// When files cannot be read or removed.
+pub fn remove_obsolete<S: Storage>(storage: &S, keep: usize) -> Result<usize, JournalError> {
+    let sequences = snapshot_sequences(storage)?;
+    let split = sequences.len().saturating_sub(keep);
+    let mut obsolete: Vec<String> = sequences[..split].iter().map(|s| snapshot_name(*s)).collect();
+    let names = storage.list().map_err(JournalError::io("list", "the directory"))?;
+    obsolete.extend(names.into_iter().filter(|name| name.ends_with(".snap.unfinished")));
+    if let (Some(&oldest), true) = (sequences.get(split), sequences.len() >= keep) {
+        let numbers = segment_numbers(storage)?;
+        for pair in numbers.windows(2) {
+            if read_header(storage, pair[1])?.0.first_sequence <= oldest + 1 {
+                obsolete.push(segment_name(pair[0]));
+            }
+        }
+    }
+    for name in &obsolete {
+        storage.remove(name).map_err(JournalError::io("remove", name))?;
+    }
+    storage.sync_directory().map_err(JournalError::io("sync", "the directory"))?;
+    Ok(obsolete.len())
+}
+
+fn snapshot_sequences<S: Storage>(storage: &S) -> Result<Vec<u64>, JournalError> {
+    let names = storage.list().map_err(JournalError::io("list", "the directory"))?;
+    let sequences = names.iter().filter_map(|name| number_in(name, "snapshot-", ".snap"));
+    let mut sequences: Vec<u64> = sequences.collect();
+    sequences.sort_unstable();
+    Ok(sequences)
+}
+
+fn snapshot_name(sequence: u64) -> String {
+    format!("snapshot-{sequence:020}.snap")
+}
+
+fn unfinished_name(sequence: u64) -> String {
+    format!("snapshot-{sequence:020}.snap.unfinished")
+}
+
+/// The content, or `None` when a byte of the file is not as written.
+fn read<S: Storage>(storage: &S, name: &str, sequence: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = storage.open(name)?;
+    let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
+    file.read_at(&mut bytes, 0)?;
+    Ok(content(&bytes, sequence))
+}
+
+fn content(bytes: &[u8], sequence: u64) -> Option<Vec<u8>> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    let is_header = header[..8] == MAGIC[..]
+        && header[8..16] == sequence.to_le_bytes()
+        && header[16..] == xxh3_64_with_seed(&header[..16], 0).to_le_bytes();
+    if !is_header {
+        return None;
+    }
+    let mut content = Vec::with_capacity(bytes.len());
+    let mut offset = HEADER_BYTES;
+    loop {
+        let header = bytes.get(offset..offset + CHUNK_HEADER_BYTES)?;
+        let length = u32::from_le_bytes(*header.first_chunk()?);
+        let start = offset + CHUNK_HEADER_BYTES;
+        let end = start + (length & !END) as usize;
+        let chunk = bytes.get(start..end)?;
+        if header[4..] != xxh3_64_with_seed(chunk, offset as u64).to_le_bytes() {
+            return None;
+        }
+        if length & END != 0 {
+            let is_whole = chunk == (content.len() as u64).to_le_bytes() && end == bytes.len();
+            return is_whole.then_some(content);
+        }
+        content.extend_from_slice(chunk);
+        offset = end;
+    }
+}

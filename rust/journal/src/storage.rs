@@ -1,0 +1,169 @@
+//! The disk behind traits: the real directory here, a simulated one in [`crate::simulated`].
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::JournalError;
+
+/// Name of the lock file.
+const LOCK: &str = "lock";
+
+/// A directory of files.
+pub trait Storage: Clone + Send + 'static {
+    /// An open file.
+    type File: File;
+    /// Held while the journal is written.
+    type Lock: Send;
+
+    /// Opens an existing file to read and write.
+    fn open(&self, name: &str) -> io::Result<Self::File>;
+    /// Makes a file; an existing one is emptied.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+    /// Names of all files.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Renames, replacing the target.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes creations, renames and removals durable.
+    fn sync_directory(&self) -> io::Result<()>;
+    /// Keeps other processes from writing.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] when another process does.
+    fn lock(&self) -> Result<Self::Lock, JournalError>;
+}
+
+/// A file with positioned access.
+pub trait File: Send + 'static {
+    /// Fills `buffer` from `offset`; fewer bytes at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes the content durable.
+    fn sync(&self) -> io::Result<()>;
+    /// Size in bytes.
+    fn size(&self) -> io::Result<u64>;
+    /// Cuts or extends with zeros.
+    fn set_size(&self, bytes: u64) -> io::Result<()>;
+}
+
+/// A directory of the file system.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Uses `path`, which is made when missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Directory> {
+        let path = path.into();
+        fs::create_dir_all(&path)?;
+        Ok(Directory { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Storage for Directory {
+    type File = fs::File;
+    type Lock = fs::File;
+
+    fn open(&self, name: &str) -> io::Result<fs::File> {
+        OpenOptions::new().read(true).write(true).open(self.path.join(name))
+    }
+
+    fn create(&self, name: &str) -> io::Result<fs::File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).open(self.path.join(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        fs::File::open(&self.path)?.sync_all()
+    }
+
+    fn lock(&self) -> Result<fs::File, JournalError> {
+        let path = self.path.join(LOCK);
+        let named = path.display().to_string();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(JournalError::io("open", &named))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // The number is a hint for the operator; without it the message says 0.
+                let _ = file.read_to_string(&mut text);
+                let pid = text.trim().parse().unwrap_or(0);
+                return Err(JournalError::Locked { file: named, pid });
+            }
+            Err(fs::TryLockError::Error(source)) => {
+                return Err(JournalError::Io { operation: "lock", file: named, source });
+            }
+        }
+        let write = |file: &mut fs::File| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(JournalError::io("write", &named))?;
+        Ok(file)
+    }
+}
+
+impl File for fs::File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match FileExt::read_at(self, &mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn set_size(&self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
+    }
+}

@@ -1,0 +1,6 @@
+//! Bytes on the wire to values and back: methods, JSON requests and replies, frames. No sockets, no clock.
+
+pub mod json;
+pub mod methods;
+pub mod reply;
+pub mod request;

@@ -1,0 +1,602 @@
+//! The method table: every method of the protocol, declared once. Parsing, routing, documents and
+//! tests are views of it.
+
+use viabtc_engine::Rejection;
+
+/// The service that answers a method.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// Balances, orders, books.
+    Matchengine,
+    /// K-lines, last prices, recent deals.
+    Marketprice,
+    /// Finished orders, deals and balance changes.
+    Readhistory,
+}
+
+impl Owner {
+    /// The service's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Owner::Matchengine => "matchengine",
+            Owner::Marketprice => "marketprice",
+            Owner::Readhistory => "readhistory",
+        }
+    }
+}
+
+/// Whether a method changes state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Journaled.
+    Write,
+    /// Reads only.
+    Read,
+}
+
+/// What a positional parameter holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Integer, 0 to 2^32-1.
+    UserId,
+    /// Integer, 0 or more.
+    OrderId,
+    /// String, a configured asset.
+    AssetName,
+    /// String, a configured market.
+    MarketName,
+    /// Integer, 1 ask or 2 bid.
+    Side,
+    /// String, a decimal number.
+    Number,
+    /// String, a decimal number in [0, 1).
+    FeeRate,
+    /// String, at most 30 bytes, no character beyond U+FFFF.
+    Source,
+    /// String, at most 30 characters, none beyond U+FFFF.
+    Reason,
+    /// Integer, 0 or more.
+    ReasonId,
+    /// JSON object.
+    Detail,
+    /// Integer, 0 or more.
+    Offset,
+    /// Integer, 0 to 101.
+    Limit,
+    /// Integer, seconds since 1970-01-01 UTC; 0 for no bound where a bound is optional.
+    Seconds,
+    /// Integer, a length of time in seconds.
+    Period,
+    /// Integer, a deal's identity; 0 for the newest.
+    DealId,
+    /// String, empty for any.
+    Filter,
+    /// Integer, 0 any, 1 ask, 2 bid.
+    SideFilter,
+}
+
+impl Kind {
+    /// Stable snake_case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::UserId => "user_id",
+            Kind::OrderId => "order_id",
+            Kind::AssetName => "asset_name",
+            Kind::MarketName => "market_name",
+            Kind::Side => "side",
+            Kind::Number => "number",
+            Kind::FeeRate => "fee_rate",
+            Kind::Source => "source",
+            Kind::Reason => "reason",
+            Kind::ReasonId => "reason_id",
+            Kind::Detail => "detail",
+            Kind::Offset => "offset",
+            Kind::Limit => "limit",
+            Kind::Seconds => "seconds",
+            Kind::Period => "period",
+            Kind::DealId => "deal_id",
+            Kind::Filter => "filter",
+            Kind::SideFilter => "side_filter",
+        }
+    }
+}
+
+/// How many positional parameters a method takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arity {
+    /// As many as are declared.
+    Exact,
+    /// The declared ones; the last may be left out.
+    OptionalLast,
+    /// The declared ones; the last may be left out or repeated.
+    RepeatedLast,
+    /// Anything; parameters are ignored.
+    Any,
+}
+
+impl Arity {
+    /// Stable snake_case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Arity::Exact => "exact",
+            Arity::OptionalLast => "optional_last",
+            Arity::RepeatedLast => "repeated_last",
+            Arity::Any => "any",
+        }
+    }
+}
+
+/// What a method answers with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// `{"status": "success"}`
+    Success,
+    /// An order object.
+    Order,
+    /// An order object or null.
+    OrderOrNull,
+    /// An object by asset name.
+    Balances,
+    /// An array of objects.
+    List,
+    /// An object with `records`, at most `limit`.
+    Records,
+    /// `{"asks": [[price, amount], ...], "bids": [...]}`, best first.
+    Depth,
+    /// An object of figures.
+    Figures,
+    /// An array of `[time, open, close, high, low, volume, deal, market]`.
+    Candles,
+    /// A decimal number as a string.
+    Number,
+}
+
+impl Shape {
+    /// Stable snake_case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Shape::Success => "success",
+            Shape::Order => "order",
+            Shape::OrderOrNull => "order_or_null",
+            Shape::Balances => "balances",
+            Shape::List => "list",
+            Shape::Records => "records",
+            Shape::Depth => "depth",
+            Shape::Figures => "figures",
+            Shape::Candles => "candles",
+            Shape::Number => "number",
+        }
+    }
+}
+
+/// One method.
+#[derive(Clone, Copy, Debug)]
+pub struct Method {
+    /// Name in JSON-RPC.
+    pub name: &'static str,
+    /// Number in binary RPC.
+    pub command: u32,
+    /// Who answers it.
+    pub owner: Owner,
+    /// Whether it changes state.
+    pub effect: Effect,
+    /// Positional parameters: name and kind.
+    pub params: &'static [(&'static str, Kind)],
+    /// How many of them.
+    pub arity: Arity,
+    /// Result.
+    pub result: Shape,
+    /// Codes of its own rejections; codes 1 to 6 are common to every method.
+    pub errors: &'static [(i32, Rejection)],
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+impl Method {
+    /// The wire code of `rejection` for this method.
+    ///
+    /// # Panics
+    /// When the method cannot be rejected so.
+    pub fn code(&self, rejection: Rejection) -> i32 {
+        if rejection == Rejection::InvalidArgument {
+            return ErrorCode::InvalidArgument as i32;
+        }
+        let row = self.errors.iter().find(|(_, other)| *other == rejection);
+        row.expect("every rejection of a method stands in its row").0
+    }
+}
+
+/// Codes that every method shares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub enum ErrorCode {
+    /// Parameters that cannot be used.
+    InvalidArgument = 1,
+    /// The service failed.
+    InternalError = 2,
+    /// Overloaded, stopping, or not connected.
+    ServiceUnavailable = 3,
+    /// No such method.
+    MethodNotFound = 4,
+    /// No answer in time; a write may have happened.
+    ServiceTimeout = 5,
+    /// The connection has not said who it is.
+    RequireAuthentication = 6,
+}
+
+impl ErrorCode {
+    /// The message beside the code.
+    pub const fn message(self) -> &'static str {
+        match self {
+            ErrorCode::InvalidArgument => "invalid argument",
+            ErrorCode::InternalError => "internal error",
+            ErrorCode::ServiceUnavailable => "service unavailable",
+            ErrorCode::MethodNotFound => "method not found",
+            ErrorCode::ServiceTimeout => "service timeout",
+            ErrorCode::RequireAuthentication => "require authentication",
+        }
+    }
+}
+
+/// The method called `name`; names are case sensitive.
+pub fn by_name(name: &str) -> Option<&'static Method> {
+    METHODS.iter().find(|method| method.name == name)
+}
+
+/// The method of a binary RPC number.
+pub fn by_command(command: u32) -> Option<&'static Method> {
+    METHODS.iter().find(|method| method.command == command)
+}
+
+use Effect::{Read, Write};
+use Owner::{Marketprice, Matchengine, Readhistory};
+
+/// Every method, by number.
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "balance.query",
+        command: 101,
+        owner: Matchengine,
+        effect: Read,
+        params: &[("user_id", Kind::UserId), ("asset", Kind::AssetName)],
+        arity: Arity::RepeatedLast,
+        result: Shape::Balances,
+        errors: &[],
+        summary: "Available and frozen balances of a user, of all assets unless some are named.",
+    },
+    Method {
+        name: "balance.update",
+        command: 102,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("asset", Kind::AssetName),
+            ("business", Kind::Reason),
+            ("business_id", Kind::ReasonId),
+            ("change", Kind::Number),
+            ("detail", Kind::Detail),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Success,
+        errors: &[(10, Rejection::RepeatUpdate), (11, Rejection::BalanceNotEnough)],
+        summary: "Adds to or takes from an available balance, once per user, asset, business and business_id.",
+    },
+    Method {
+        name: "balance.history",
+        command: 103,
+        owner: Readhistory,
+        effect: Read,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("asset", Kind::Filter),
+            ("business", Kind::Filter),
+            ("start_time", Kind::Seconds),
+            ("end_time", Kind::Seconds),
+            ("offset", Kind::Offset),
+            ("limit", Kind::Limit),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Records,
+        errors: &[],
+        summary: "Balance changes of a user, newest first.",
+    },
+    Method {
+        name: "asset.list",
+        command: 104,
+        owner: Matchengine,
+        effect: Read,
+        params: &[],
+        arity: Arity::Any,
+        result: Shape::List,
+        errors: &[],
+        summary: "All assets and the decimals that they show.",
+    },
+    Method {
+        name: "asset.summary",
+        command: 105,
+        owner: Matchengine,
+        effect: Read,
+        params: &[("asset", Kind::AssetName)],
+        arity: Arity::RepeatedLast,
+        result: Shape::List,
+        errors: &[],
+        summary: "Total, available and frozen sums of assets over all users.",
+    },
+    Method {
+        name: "order.put_limit",
+        command: 201,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("market", Kind::MarketName),
+            ("side", Kind::Side),
+            ("amount", Kind::Number),
+            ("price", Kind::Number),
+            ("taker_fee_rate", Kind::FeeRate),
+            ("maker_fee_rate", Kind::FeeRate),
+            ("source", Kind::Source),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Order,
+        errors: &[(10, Rejection::BalanceNotEnough), (11, Rejection::AmountTooSmall)],
+        summary: "Places a limit order: takes what crosses, rests with the remainder.",
+    },
+    Method {
+        name: "order.put_market",
+        command: 202,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("market", Kind::MarketName),
+            ("side", Kind::Side),
+            ("amount", Kind::Number),
+            ("taker_fee_rate", Kind::FeeRate),
+            ("source", Kind::Source),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Order,
+        errors: &[
+            (10, Rejection::BalanceNotEnough),
+            (11, Rejection::AmountTooSmall),
+            (12, Rejection::NoEnoughTrader),
+        ],
+        summary: "Places a market order: sells stock or spends money at once, never rests.",
+    },
+    Method {
+        name: "order.pending",
+        command: 203,
+        owner: Matchengine,
+        effect: Read,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("market", Kind::MarketName),
+            ("offset", Kind::Offset),
+            ("limit", Kind::Limit),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Records,
+        errors: &[],
+        summary: "Open orders of a user in a market, newest first.",
+    },
+    Method {
+        name: "order.cancel",
+        command: 204,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("market", Kind::MarketName),
+            ("order_id", Kind::OrderId),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Order,
+        errors: &[(10, Rejection::OrderNotFound), (11, Rejection::UserNotMatch)],
+        summary: "Cancels an open order and returns it as it stood.",
+    },
+    Method {
+        name: "order.book",
+        command: 205,
+        owner: Matchengine,
+        effect: Read,
+        params: &[
+            ("market", Kind::MarketName),
+            ("side", Kind::Side),
+            ("offset", Kind::Offset),
+            ("limit", Kind::Limit),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Records,
+        errors: &[],
+        summary: "Open orders of one side of a market, best price first.",
+    },
+    Method {
+        name: "order.depth",
+        command: 206,
+        owner: Matchengine,
+        effect: Read,
+        params: &[("market", Kind::MarketName), ("limit", Kind::Limit), ("interval", Kind::Number)],
+        arity: Arity::Exact,
+        result: Shape::Depth,
+        errors: &[],
+        summary: "Price levels of both sides, merged to multiples of the interval unless it is 0.",
+    },
+    Method {
+        name: "order.pending_detail",
+        command: 207,
+        owner: Matchengine,
+        effect: Read,
+        params: &[("market", Kind::MarketName), ("order_id", Kind::OrderId)],
+        arity: Arity::Exact,
+        result: Shape::OrderOrNull,
+        errors: &[],
+        summary: "One open order, or null.",
+    },
+    Method {
+        name: "order.finished",
+        command: 208,
+        owner: Readhistory,
+        effect: Read,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("market", Kind::Filter),
+            ("start_time", Kind::Seconds),
+            ("end_time", Kind::Seconds),
+            ("offset", Kind::Offset),
+            ("limit", Kind::Limit),
+            ("side", Kind::SideFilter),
+        ],
+        arity: Arity::OptionalLast,
+        result: Shape::Records,
+        errors: &[],
+        summary: "Finished orders of a user in a market, newest first.",
+    },
+    Method {
+        name: "order.deals",
+        command: 209,
+        owner: Readhistory,
+        effect: Read,
+        params: &[("order_id", Kind::OrderId), ("offset", Kind::Offset), ("limit", Kind::Limit)],
+        arity: Arity::Exact,
+        result: Shape::Records,
+        errors: &[],
+        summary: "Deals of one order, newest first.",
+    },
+    Method {
+        name: "order.finished_detail",
+        command: 210,
+        owner: Readhistory,
+        effect: Read,
+        params: &[("order_id", Kind::OrderId)],
+        arity: Arity::Exact,
+        result: Shape::OrderOrNull,
+        errors: &[],
+        summary: "One finished order, or null.",
+    },
+    Method {
+        name: "market.status",
+        command: 301,
+        owner: Marketprice,
+        effect: Read,
+        params: &[("market", Kind::MarketName), ("period", Kind::Period)],
+        arity: Arity::Exact,
+        result: Shape::Figures,
+        errors: &[],
+        summary: "Prices and volume of the last seconds.",
+    },
+    Method {
+        name: "market.kline",
+        command: 302,
+        owner: Marketprice,
+        effect: Read,
+        params: &[
+            ("market", Kind::MarketName),
+            ("start", Kind::Seconds),
+            ("end", Kind::Seconds),
+            ("interval", Kind::Period),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Candles,
+        errors: &[],
+        summary: "Candles of an interval between two times.",
+    },
+    Method {
+        name: "market.deals",
+        command: 303,
+        owner: Marketprice,
+        effect: Read,
+        params: &[("market", Kind::MarketName), ("limit", Kind::Limit), ("last_id", Kind::DealId)],
+        arity: Arity::Exact,
+        result: Shape::List,
+        errors: &[],
+        summary: "Recent deals of a market, newest first.",
+    },
+    Method {
+        name: "market.last",
+        command: 304,
+        owner: Marketprice,
+        effect: Read,
+        params: &[("market", Kind::MarketName)],
+        arity: Arity::Exact,
+        result: Shape::Number,
+        errors: &[],
+        summary: "Price of the last deal.",
+    },
+    Method {
+        name: "market.status_today",
+        command: 305,
+        owner: Marketprice,
+        effect: Read,
+        params: &[("market", Kind::MarketName)],
+        arity: Arity::Exact,
+        result: Shape::Figures,
+        errors: &[],
+        summary: "Prices and volume since local midnight.",
+    },
+    Method {
+        name: "market.user_deals",
+        command: 306,
+        owner: Readhistory,
+        effect: Read,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("market", Kind::Filter),
+            ("offset", Kind::Offset),
+            ("limit", Kind::Limit),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Records,
+        errors: &[],
+        summary: "Deals of a user in a market, newest first.",
+    },
+    Method {
+        name: "market.list",
+        command: 307,
+        owner: Matchengine,
+        effect: Read,
+        params: &[],
+        arity: Arity::Any,
+        result: Shape::List,
+        errors: &[],
+        summary: "All markets with their decimals and smallest order.",
+    },
+    Method {
+        name: "market.summary",
+        command: 308,
+        owner: Matchengine,
+        effect: Read,
+        params: &[("market", Kind::MarketName)],
+        arity: Arity::RepeatedLast,
+        result: Shape::List,
+        errors: &[],
+        summary: "Number and amount of resting orders of markets.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_unique_and_found() {
+        for method in METHODS {
+            assert_eq!(by_name(method.name).unwrap().command, method.command);
+            assert_eq!(by_command(method.command).unwrap().name, method.name);
+        }
+        assert_eq!(METHODS.len(), 23);
+        assert!(by_name("order.Cancel").is_none() && by_command(0).is_none());
+    }
+
+    #[test]
+    fn codes_of_own_rejections_start_at_10() {
+        for method in METHODS {
+            for (index, (code, rejection)) in method.errors.iter().enumerate() {
+                assert_eq!(*code, 10 + index as i32);
+                assert_eq!(method.code(*rejection), *code);
+            }
+            assert_eq!(method.code(Rejection::InvalidArgument), 1);
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Parameters of the engine's methods, from JSON text to typed requests: everything that can be refused
+//! without knowing balances and books is refused here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use viabtc_engine::command::{CancelOrder, PlaceLimit, PlaceMarket, UpdateBalance};
+use viabtc_engine::decimal::{parse_fixed, power_of_ten};
+use viabtc_engine::{
+    AssetId, Command, Config, MarketConfig, MarketId, OrderId, Side, Source, UserId,
+};
+
+use crate::json::{Value, read_array, read_object, write_members};
+
+/// Most records a query answers with. Source: me_server.c, ORDER_LIST_MAX_LEN.
+pub const LIMIT_MAX: usize = 101;
+
+/// Most characters of `business`: what the column holds.
+pub const REASON_CHARACTERS_MAX: usize = 30;
+
+/// Names of assets and markets, by their text.
+#[derive(Clone, Debug)]
+pub struct Names {
+    config: Config,
+    assets: HashMap<String, AssetId>,
+    markets: HashMap<String, MarketId>,
+}
+
+impl Names {
+    /// The names of a validated configuration.
+    pub fn new(config: &Config) -> Names {
+        let assets = config.assets.iter().enumerate();
+        let markets = config.markets.iter().enumerate();
+        Names {
+            assets: assets.map(|(id, asset)| (asset.name.clone(), AssetId(id as u16))).collect(),
+            markets: markets
+                .map(|(id, market)| (market.name.clone(), MarketId(id as u16)))
+                .collect(),
+            config: config.clone(),
+        }
+    }
+
+    /// The configuration that was named.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn asset(&self, name: &str) -> Option<AssetId> {
+        self.assets.get(name).copied()
+    }
+
+    fn market(&self, name: &str) -> Option<(MarketId, &MarketConfig)> {
+        let id = *self.markets.get(name)?;
+        Some((id, &self.config.markets[usize::from(id.0)]))
+    }
+}
+
+/// What a client asks of the engine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Changes state.
+    Write(Command),
+    /// Reads it.
+    Query(Query),
+}
+
+/// A request that reads. Limits are at most [`LIMIT_MAX`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Query {
+    /// 101: balances of a user; no assets: all of them.
+    Balances {
+        /// Not 0.
+        user: UserId,
+        /// As asked, repetitions included.
+        assets: Vec<AssetId>,
+    },
+    /// 104
+    AssetList,
+    /// 105: no assets: all of them.
+    AssetSummary(Vec<AssetId>),
+    /// 203
+    OpenOrders {
+        /// Whose.
+        user: UserId,
+        /// Where.
+        market: MarketId,
+        /// Newest orders left out.
+        offset: u64,
+        /// Most orders answered.
+        limit: usize,
+    },
+    /// 205
+    Book {
+        /// Where.
+        market: MarketId,
+        /// Which side.
+        side: Side,
+        /// Best orders left out.
+        offset: u64,
+        /// Most orders answered.
+        limit: usize,
+    },
+    /// 206
+    Depth {
+        /// Where.
+        market: MarketId,
+        /// Most levels of a side.
+        limit: usize,
+        /// Units of 10^-quote_scale; 0: one level per price.
+        interval: i128,
+    },
+    /// 207
+    OpenOrder {
+        /// Where.
+        market: MarketId,
+        /// Which.
+        order: OrderId,
+    },
+    /// 307
+    MarketList,
+    /// 308: no markets: all of them.
+    MarketSummary(Vec<MarketId>),
+}
+
+/// Why a body is no request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DecodeError {
+    /// Not a JSON array.
+    Malformed,
+    /// Parameters of the wrong number, type or range.
+    InvalidArgument,
+    /// The engine has no such command.
+    MethodNotFound,
+}
+
+/// Decodes the parameters of `command`, a JSON array.
+///
+/// # Errors
+/// See [`DecodeError`]; text that is not an array is `Malformed` whatever the command.
+pub fn decode(command: u32, params: &[u8], names: &Names) -> Result<Request, DecodeError> {
+    let values = read_array(params).map_err(|_| DecodeError::Malformed)?;
+    let request = match command {
+        101 => balances(&values, names).map(Request::Query),
+        102 => update_balance(&values, names).map(Request::Write),
+        104 => Some(Request::Query(Query::AssetList)),
+        105 => {
+            let assets = values.iter().map(|value| names.asset(text(value)?));
+            assets.collect::<Option<_>>().map(|assets| Request::Query(Query::AssetSummary(assets)))
+        }
+        201 => place_limit(&values, names).map(Request::Write),
+        202 => place_market(&values, names).map(Request::Write),
+        203 => open_orders(&values, names).map(Request::Query),
+        204 => cancel_order(&values, names).map(Request::Write),
+        205 => book(&values, names).map(Request::Query),
+        206 => depth(&values, names).map(Request::Query),
+        207 => open_order(&values, names).map(Request::Query),
+        307 => Some(Request::Query(Query::MarketList)),
+        308 => {
+            let markets = values.iter().map(|value| Some(names.market(text(value)?)?.0));
+            markets
+                .collect::<Option<_>>()
+                .map(|markets| Request::Query(Query::MarketSummary(markets)))
+        }
+        _ => return Err(DecodeError::MethodNotFound),
+    };
+    request.ok_or(DecodeError::InvalidArgument)
+}
+
+fn balances(values: &[Value<'_>], names: &Names) -> Option<Query> {
+    let (first, rest) = values.split_first()?;
+    let user = user(first).filter(|user| user.0 != 0)?;
+    let assets = rest.iter().map(|value| names.asset(text(value)?)).collect::<Option<_>>()?;
+    Some(Query::Balances { user, assets })
+}
+
+fn update_balance(values: &[Value<'_>], names: &Names) -> Option<Command> {
+    let [owner, asset, business, business_id, change, detail] = values else { return None };
+    let asset = names.asset(text(asset)?)?;
+    let scale = names.config.assets[usize::from(asset.0)].show_scale;
+    let reason = narrow(text(business)?)?;
+    if reason.chars().count() > REASON_CHARACTERS_MAX {
+        return None;
+    }
+    let reason_id = unsigned(business_id)?;
+    let Value::Object(detail) = detail else { return None };
+    Some(Command::UpdateBalance(UpdateBalance {
+        user: user(owner)?,
+        asset,
+        reason: reason.into(),
+        reason_id,
+        change: parse_fixed(text(change)?, scale).ok()?,
+        detail: detail_with_id(detail, reason_id).into(),
+    }))
+}
+
+/// The one-line text of `detail` with `id` set: in its old place or last.
+fn detail_with_id(detail: &str, reason_id: u64) -> String {
+    let mut members = read_object(detail);
+    let id = Value::Integer(reason_id.cast_signed());
+    match members.iter_mut().find(|(key, _)| key == "id") {
+        Some(member) => member.1 = id,
+        None => members.push((Cow::Borrowed("id"), id)),
+    }
+    let mut out = Vec::with_capacity(detail.len() + 16);
+    write_members(&members, &mut out);
+    String::from_utf8(out).expect("JSON is written as UTF-8")
+}
+
+fn place_limit(values: &[Value<'_>], names: &Names) -> Option<Command> {
+    let [owner, market, side_value, amount, price, taker_fee, maker_fee, source_value] = values
+    else {
+        return None;
+    };
+    let (market, config) = names.market(text(market)?)?;
+    Some(Command::PlaceLimit(PlaceLimit {
+        user: user(owner)?,
+        market,
+        side: side(side_value)?,
+        amount: positive(amount, config.base_scale)?,
+        price: positive(price, config.quote_scale)?,
+        taker_fee_rate: fee_rate(taker_fee, config.fee_scale)?,
+        maker_fee_rate: fee_rate(maker_fee, config.fee_scale)?,
+        source: source(source_value)?,
+    }))
+}
+
+fn place_market(values: &[Value<'_>], names: &Names) -> Option<Command> {
+    let [owner, market, side_value, amount, taker_fee, source_value] = values else { return None };
+    let (market, config) = names.market(text(market)?)?;
+    Some(Command::PlaceMarket(PlaceMarket {
+        user: user(owner)?,
+        market,
+        side: side(side_value)?,
+        amount: positive(amount, config.base_scale)?,
+        taker_fee_rate: fee_rate(taker_fee, config.fee_scale)?,
+        source: source(source_value)?,
+    }))
+}
+
+fn cancel_order(values: &[Value<'_>], names: &Names) -> Option<Command> {
+    let [owner, market, order] = values else { return None };
+    Some(Command::CancelOrder(CancelOrder {
+        user: user(owner)?,
+        market: names.market(text(market)?)?.0,
+        order: OrderId(unsigned(order)?),
+    }))
+}
+
+fn open_orders(values: &[Value<'_>], names: &Names) -> Option<Query> {
+    let [owner, market, offset, limit_value] = values else { return None };
+    Some(Query::OpenOrders {
+        user: user(owner)?,
+        market: names.market(text(market)?)?.0,
+        offset: unsigned(offset)?,
+        limit: limit(limit_value)?,
+    })
+}
+
+fn book(values: &[Value<'_>], names: &Names) -> Option<Query> {
+    let [market, side_value, offset, limit_value] = values else { return None };
+    Some(Query::Book {
+        market: names.market(text(market)?)?.0,
+        side: side(side_value)?,
+        offset: unsigned(offset)?,
+        limit: limit(limit_value)?,
+    })
+}
+
+fn depth(values: &[Value<'_>], names: &Names) -> Option<Query> {
+    let [market, limit_value, interval] = values else { return None };
+    let (market, config) = names.market(text(market)?)?;
+    let interval = parse_fixed(text(interval)?, config.quote_scale).ok()?;
+    if interval < 0 {
+        return None;
+    }
+    Some(Query::Depth { market, limit: limit(limit_value)?, interval })
+}
+
+fn open_order(values: &[Value<'_>], names: &Names) -> Option<Query> {
+    let [market, order] = values else { return None };
+    Some(Query::OpenOrder {
+        market: names.market(text(market)?)?.0,
+        order: OrderId(unsigned(order)?),
+    })
+}
+
+fn text<'a>(value: &'a Value<'_>) -> Option<&'a str> {
+    match value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// A text that three-byte columns can hold.
+fn narrow(text: &str) -> Option<&str> {
+    text.bytes().all(|byte| byte < 0xf0).then_some(text)
+}
+
+fn unsigned(value: &Value<'_>) -> Option<u64> {
+    match value {
+        Value::Integer(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn user(value: &Value<'_>) -> Option<UserId> {
+    u32::try_from(unsigned(value)?).ok().map(UserId)
+}
+
+fn limit(value: &Value<'_>) -> Option<usize> {
+    usize::try_from(unsigned(value)?).ok().filter(|limit| *limit <= LIMIT_MAX)
+}
+
+fn side(value: &Value<'_>) -> Option<Side> {
+    match value {
+        Value::Integer(1) => Some(Side::Ask),
+        Value::Integer(2) => Some(Side::Bid),
+        _ => None,
+    }
+}
+
+fn positive(value: &Value<'_>, scale: u8) -> Option<i128> {
+    parse_fixed(text(value)?, scale).ok().filter(|units| *units > 0)
+}
+
+fn fee_rate(value: &Value<'_>, scale: u8) -> Option<u64> {
+    let rate = parse_fixed(text(value)?, scale).ok()?;
+    let is_rate = (0..power_of_ten(u32::from(scale))).contains(&rate);
+    is_rate.then_some(rate as u64)
+}
+
+fn source(value: &Value<'_>) -> Option<Source> {
+    Source::new(narrow(text(value)?)?)
+}
+
+#[cfg(test)]
+mod tests;
