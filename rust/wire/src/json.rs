@@ -57,6 +57,23 @@ pub fn read_array(bytes: &[u8]) -> Result<Vec<Value<'_>>, JsonError> {
     if scanner.position == text.len() { Ok(elements) } else { Err(scanner.error()) }
 }
 
+/// Reads an object, which must be all there is; `visit` gets its members in order, duplicates included.
+///
+/// # Errors
+/// When `bytes` is not a JSON object.
+pub fn scan_object<'a>(
+    bytes: &'a [u8],
+    visit: &mut dyn FnMut(Cow<'a, str>, Value<'a>),
+) -> Result<(), JsonError> {
+    let text =
+        core::str::from_utf8(bytes).map_err(|error| JsonError { position: error.valid_up_to() })?;
+    let mut scanner = Scanner { text, position: 0 };
+    scanner.skip_space();
+    scanner.object(1, visit)?;
+    scanner.skip_space();
+    if scanner.position == text.len() { Ok(()) } else { Err(scanner.error()) }
+}
+
 /// Appends the one-line form of a value that [`read_array`] gave, with characters beyond U+FFFF escaped
 /// as surrogate pairs: the tables of the history database hold three-byte characters at most.
 pub fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {

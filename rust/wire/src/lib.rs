@@ -1,5 +1,7 @@
 //! Bytes on the wire to values and back: methods, JSON requests and replies, frames. No sockets, no clock.
 
+pub mod envelope;
+pub mod frame;
 pub mod json;
 pub mod methods;
 pub mod reply;

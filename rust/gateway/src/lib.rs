@@ -1,0 +1,22 @@
+//! The data ports: binary RPC server and client, and JSON-RPC over HTTP. Sockets only; what is asked is
+//! answered through a [`Backend`].
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod backend;
+pub mod client;
+pub mod front_door;
+mod http;
+pub mod metrics;
+mod reactor;
+pub mod remote;
+pub mod rpc_server;
+mod server;
+
+pub use address::{Address, AddressError};
+pub use backend::{Backend, Bundle, Outbox, Refusal, Session, Status, Ticket};
+pub use client::Client;
+pub use front_door::{DoorOptions, FrontDoor};
+pub use metrics::Metrics;
+pub use remote::{Remote, RemoteOptions};
+pub use rpc_server::{RpcOptions, RpcServer};

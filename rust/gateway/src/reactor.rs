@@ -1,0 +1,715 @@
+//! One thread, many sockets: reads, hands whole messages to a [`Protocol`], writes what is due.
+//!
+//! A turn: take events, read and submit, flush the protocol, deliver answers, write each connection once.
+//! An idle connection holds no buffers: bytes are read into a buffer that all share, and only an unfinished
+//! message is kept.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use socket2::Socket;
+
+use crate::backend::{Bundle, Origin, Outbox, Peer, Status, Ticket};
+use crate::metrics::{Metrics, count};
+
+/// What a port speaks. Its state per connection is small while nothing is asked.
+pub(crate) trait Protocol: Send + 'static {
+    /// Per connection.
+    type State: Send;
+
+    fn open(&self, now: Instant) -> Self::State;
+
+    /// Takes whole messages from the start of `input` and appends answers that need no backend to `out`;
+    /// returns how many bytes it took. It stops when the state may not be read any more.
+    ///
+    /// # Errors
+    /// When the connection is to be closed at once, without an answer.
+    fn receive(
+        &mut self,
+        origin: &Origin,
+        state: &mut Self::State,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Close>;
+
+    /// Appends the bytes of an answer, or keeps it until its turn.
+    fn deliver(
+        &mut self,
+        state: &mut Self::State,
+        ticket: Ticket,
+        status: Status,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    );
+
+    /// As `receive`, for one datagram; what is not a whole message is dropped.
+    fn receive_datagram(&mut self, origin: Origin, packet: &[u8], out: &mut Vec<u8>);
+
+    /// As `deliver`, for one datagram.
+    fn deliver_datagram(&mut self, ticket: Ticket, status: Status, body: &[u8], out: &mut Vec<u8>);
+
+    /// Requests that were taken and not answered.
+    fn unanswered(&self, state: &Self::State) -> usize;
+
+    /// Whether the protocol ends the connection once everything is written.
+    fn is_over(&self, state: &Self::State) -> bool;
+
+    /// Whether more requests may be taken now.
+    fn may_read(&self, state: &Self::State) -> bool;
+
+    /// Whether the connection is to be closed for its silence or slowness; `since` is the last input, and
+    /// `is_partial` says that a message has begun.
+    fn is_expired(
+        &self,
+        state: &Self::State,
+        now: Instant,
+        since: Instant,
+        is_partial: bool,
+    ) -> bool;
+
+    /// End of the reading part of a turn.
+    fn flush(&mut self);
+}
+
+/// The connection is closed at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Close;
+
+/// Bounds of a reactor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Open connections; further ones are closed at once.
+    pub(crate) connections_max: usize,
+    /// Bytes that may wait to be written on a connection.
+    pub(crate) pending_bytes_max: usize,
+    /// Largest datagram that is read whole.
+    pub(crate) datagram_bytes_max: usize,
+}
+
+/// What a reactor listens on.
+pub(crate) enum Listener {
+    Connections { socket: Socket, is_packet: bool, is_internet: bool },
+    Datagrams(DatagramSocket),
+}
+
+pub(crate) enum DatagramSocket {
+    Internet(UdpSocket),
+    Unix(UnixDatagram),
+}
+
+/// Stops a reactor from another thread.
+#[derive(Clone)]
+pub(crate) struct Control {
+    deadline: Arc<Mutex<Option<Instant>>>,
+    outbox: Outbox,
+}
+
+impl Control {
+    /// Accepts and reads no more; ends when everything taken is answered and written, or at `deadline`.
+    pub(crate) fn stop(&self, deadline: Instant) {
+        *self.deadline.lock().expect("nobody panics here") = Some(deadline);
+        self.outbox.wake();
+    }
+}
+
+const WAKER: Token = Token(0);
+const LISTENERS: usize = 1;
+/// Tokens from here on are connections.
+const CONNECTIONS: usize = 64;
+
+/// Size of the shared read buffer.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Bytes read from one connection in a turn, so that others get theirs.
+const READ_TURN_BYTES: usize = 1 << 20;
+
+/// Datagrams read from one socket in a turn.
+const DATAGRAMS_TURN: usize = 256;
+
+/// Pause between looks at all connections, and the longest sleep.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Pause after a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a finished connection may take to read its last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Buffers above this are given back when they are empty.
+const KEPT_BYTES: usize = 16 * 1024;
+
+pub(crate) struct Reactor<P: Protocol> {
+    poll: Poll,
+    protocol: P,
+    outbox: Outbox,
+    deadline: Arc<Mutex<Option<Instant>>>,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    listeners: Vec<Listener>,
+    places: Vec<Place<P::State>>,
+    free: Vec<u32>,
+    open_count: usize,
+    /// Places to read in this turn.
+    active: Vec<u32>,
+    /// Places to write in this turn.
+    dirty: Vec<u32>,
+    accept_again: Option<Instant>,
+    buffer: Vec<u8>,
+    is_stopping: bool,
+}
+
+struct Place<S> {
+    generation: u32,
+    connection: Option<Connection<S>>,
+}
+
+struct Connection<S> {
+    socket: Socket,
+    is_packet: bool,
+    state: S,
+    /// Begin of a message whose rest has not come.
+    input: Vec<u8>,
+    out: Vec<u8>,
+    written: usize,
+    /// Ends of packets in `out`; only for packet sockets.
+    packets: VecDeque<usize>,
+    is_readable: bool,
+    is_writable: bool,
+    /// Reading stopped because too much is unanswered.
+    is_held: bool,
+    /// The peer sends no more.
+    is_ended: bool,
+    is_active: bool,
+    is_dirty: bool,
+    since: Instant,
+    /// Since when only the peer's close is awaited.
+    lingers: Option<Instant>,
+}
+
+impl<P: Protocol> Reactor<P> {
+    /// `make` gets the outbox for the protocol's sessions.
+    pub(crate) fn new(
+        listeners: Vec<Listener>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        make: impl FnOnce(Outbox) -> P,
+    ) -> io::Result<(Reactor<P>, Control)> {
+        let poll = Poll::new()?;
+        let outbox = Outbox::new(Waker::new(poll.registry(), WAKER)?);
+        for (index, listener) in listeners.iter().enumerate() {
+            let fd = listener.fd();
+            let token = Token(LISTENERS + index);
+            poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        }
+        assert!(LISTENERS + listeners.len() <= CONNECTIONS, "addresses are bounded by the caller");
+        let deadline = Arc::new(Mutex::new(None));
+        let control = Control { deadline: Arc::clone(&deadline), outbox: outbox.clone() };
+        let reactor = Reactor {
+            poll,
+            protocol: make(outbox.clone()),
+            outbox,
+            deadline,
+            limits,
+            metrics,
+            listeners,
+            places: Vec::new(),
+            free: Vec::new(),
+            open_count: 0,
+            active: Vec::new(),
+            dirty: Vec::new(),
+            accept_again: None,
+            buffer: vec![0; READ_BYTES.max(limits.datagram_bytes_max + 1)],
+            is_stopping: false,
+        };
+        Ok((reactor, control))
+    }
+
+    /// Serves until it is stopped.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(4096);
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            let timeout = if self.active.is_empty() {
+                next_tick.saturating_duration_since(Instant::now())
+            } else {
+                Duration::ZERO
+            };
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => other?,
+            }
+            for event in &events {
+                match event.token() {
+                    WAKER => {}
+                    Token(index) if index < CONNECTIONS => self.listen(index - LISTENERS),
+                    Token(index) => self.note(index - CONNECTIONS, event),
+                }
+            }
+            for place in std::mem::take(&mut self.active) {
+                self.read(place);
+            }
+            self.protocol.flush();
+            for bundle in self.outbox.take() {
+                self.deliver(bundle);
+            }
+            for place in std::mem::take(&mut self.dirty) {
+                self.write(place);
+            }
+            let now = Instant::now();
+            if now >= next_tick {
+                next_tick = now + TICK;
+                self.tick(now);
+            }
+            let deadline = *self.deadline.lock().expect("nobody panics here");
+            if let Some(deadline) = deadline {
+                self.stop();
+                if now >= deadline || self.is_drained() {
+                    return Ok(());
+                }
+                next_tick = next_tick.min(deadline);
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        if !std::mem::replace(&mut self.is_stopping, true) {
+            self.listeners.clear();
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.places.iter().filter_map(|place| place.connection.as_ref()).all(|connection| {
+            self.protocol.unanswered(&connection.state) == 0 && connection.out.is_empty()
+        })
+    }
+
+    fn listen(&mut self, index: usize) {
+        match self.listeners.get(index) {
+            Some(Listener::Connections { .. }) => self.accept(index),
+            Some(Listener::Datagrams(_)) => self.receive_datagrams(index),
+            None => {}
+        }
+    }
+
+    fn accept(&mut self, index: usize) {
+        while let Some(Listener::Connections { socket, is_packet, is_internet }) =
+            self.listeners.get(index)
+        {
+            let (is_packet, is_internet) = (*is_packet, *is_internet);
+            let accepted = socket.accept().and_then(|(socket, _)| {
+                socket.set_nonblocking(true)?;
+                if is_internet {
+                    socket.set_tcp_nodelay(true)?;
+                }
+                Ok(socket)
+            });
+            match accepted {
+                Ok(socket) if self.open_count < self.limits.connections_max => {
+                    self.open(socket, is_packet);
+                }
+                Ok(_) => count(&self.metrics.refused),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return,
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        count(&self.metrics.refused);
+                        self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn open(&mut self, socket: Socket, is_packet: bool) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, connection: None });
+            u32::try_from(self.places.len() - 1).expect("connections are bounded")
+        });
+        let fd = socket.as_raw_fd();
+        let token = Token(CONNECTIONS + place as usize);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut SourceFd(&fd), token, interest).is_err() {
+            count(&self.metrics.refused);
+            self.free.push(place);
+            return;
+        }
+        let now = Instant::now();
+        self.places[place as usize].connection = Some(Connection {
+            socket,
+            is_packet,
+            state: self.protocol.open(now),
+            input: Vec::new(),
+            out: Vec::new(),
+            written: 0,
+            packets: VecDeque::new(),
+            is_readable: false,
+            is_writable: true,
+            is_held: false,
+            is_ended: false,
+            is_active: false,
+            is_dirty: false,
+            since: now,
+            lingers: None,
+        });
+        self.open_count += 1;
+        count(&self.metrics.accepted);
+        self.metrics.connections.fetch_add(1, Relaxed);
+    }
+
+    fn close(&mut self, place: u32) {
+        let slot = &mut self.places[place as usize];
+        if slot.connection.take().is_some() {
+            slot.generation = slot.generation.wrapping_add(1);
+            self.free.push(place);
+            self.open_count -= 1;
+            self.metrics.connections.fetch_sub(1, Relaxed);
+        }
+    }
+
+    fn note(&mut self, place: usize, event: &mio::event::Event) {
+        let Some(connection) = self.places.get_mut(place).and_then(|slot| slot.connection.as_mut())
+        else {
+            return;
+        };
+        let place = place as u32;
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            connection.is_readable = true;
+            connection.is_ended |= event.is_read_closed() || event.is_error();
+            activate(connection, place, &mut self.active);
+        }
+        if event.is_writable() {
+            connection.is_writable = true;
+            if !connection.out.is_empty() {
+                soil(connection, place, &mut self.dirty);
+            }
+        }
+    }
+
+    fn read(&mut self, place: u32) {
+        let slot = &mut self.places[place as usize];
+        let generation = slot.generation;
+        let Some(connection) = slot.connection.as_mut() else { return };
+        connection.is_active = false;
+        let origin = Origin::Connection { place, generation };
+        match read(
+            &mut self.protocol,
+            connection,
+            &origin,
+            &mut self.buffer,
+            self.is_stopping,
+            &self.metrics,
+        ) {
+            Ok(()) => {
+                connection.is_held = !self.protocol.may_read(&connection.state);
+                if connection.is_readable && !connection.is_held && !self.is_stopping {
+                    activate(connection, place, &mut self.active);
+                }
+                soil(connection, place, &mut self.dirty);
+            }
+            Err(Close) => self.close(place),
+        }
+    }
+
+    fn deliver(&mut self, bundle: Bundle) {
+        for (ticket, status, range) in bundle.answers {
+            let body = &bundle.buffer[range];
+            if status == Status::TimedOut {
+                count(&self.metrics.timed_out);
+            }
+            count(&self.metrics.answers);
+            match &ticket.origin {
+                Origin::Connection { place, generation } => {
+                    let place = *place;
+                    let slot = &mut self.places[place as usize];
+                    if slot.generation != *generation {
+                        continue;
+                    }
+                    let Some(connection) = slot.connection.as_mut() else { continue };
+                    let Connection { state, out, .. } = connection;
+                    self.protocol.deliver(state, ticket, status, body, out);
+                    if connection.is_packet
+                        && connection.packets.back() != Some(&connection.out.len())
+                    {
+                        connection.packets.push_back(connection.out.len());
+                    }
+                    soil(connection, place, &mut self.dirty);
+                }
+                Origin::Datagram { socket, peer } => {
+                    let (socket, peer) = (*socket, (**peer).clone());
+                    let mut out = Vec::new();
+                    self.protocol.deliver_datagram(ticket, status, body, &mut out);
+                    if !out.is_empty() {
+                        self.send_datagram(socket as usize, &peer, &out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, place: u32) {
+        let Some(connection) = self.places[place as usize].connection.as_mut() else { return };
+        connection.is_dirty = false;
+        if write(connection, &self.metrics).is_err() {
+            return self.close(place);
+        }
+        let waiting = connection.out.len() - connection.written;
+        if waiting > self.limits.pending_bytes_max {
+            count(&self.metrics.overflowed);
+            return self.close(place);
+        }
+        let state = &connection.state;
+        if connection.out.is_empty() && self.protocol.unanswered(state) == 0 {
+            if connection.lingers.is_some() {
+                if connection.is_ended && !connection.is_readable {
+                    self.close(place);
+                }
+                return;
+            }
+            if connection.is_ended && !connection.is_readable {
+                return self.close(place);
+            }
+            if self.protocol.is_over(state) {
+                // A close with unread input would reset the connection and may take the answer with it.
+                let _ = connection.socket.shutdown(Shutdown::Write);
+                connection.lingers = Some(Instant::now());
+                connection.input = Vec::new();
+                if connection.is_readable {
+                    activate(connection, place, &mut self.active);
+                }
+                return;
+            }
+        }
+        if connection.is_held && self.protocol.may_read(&connection.state) && !self.is_stopping {
+            connection.is_held = false;
+            activate(connection, place, &mut self.active);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.accept_again.is_some_and(|again| now >= again) {
+            self.accept_again = None;
+            for index in 0..self.listeners.len() {
+                self.listen(index);
+            }
+        }
+        for place in 0..self.places.len() {
+            let Some(connection) = &self.places[place].connection else { continue };
+            let is_over = match connection.lingers {
+                Some(since) => now - since > LINGER,
+                None => {
+                    let is_partial = !connection.input.is_empty();
+                    let Connection { state, since, .. } = connection;
+                    let is_expired = self.protocol.is_expired(state, now, *since, is_partial);
+                    if is_expired {
+                        count(&self.metrics.expired);
+                    }
+                    is_expired
+                }
+            };
+            if is_over {
+                self.close(place as u32);
+            }
+        }
+    }
+
+    fn receive_datagrams(&mut self, index: usize) {
+        for _ in 0..DATAGRAMS_TURN {
+            let Some(Listener::Datagrams(socket)) = self.listeners.get(index) else { return };
+            let received = match socket {
+                DatagramSocket::Internet(socket) => socket
+                    .recv_from(&mut self.buffer)
+                    .map(|(size, peer)| (size, Some(Peer::Internet(peer)))),
+                DatagramSocket::Unix(socket) => {
+                    socket.recv_from(&mut self.buffer).map(|(size, peer)| {
+                        (size, peer.as_pathname().map(|path| Peer::Path(path.to_owned())))
+                    })
+                }
+            };
+            let (size, peer) = match received {
+                Ok((size, Some(peer))) => (size, peer),
+                // A sender without a name cannot be answered.
+                Ok((_, None)) => {
+                    count(&self.metrics.dropped_datagrams);
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => continue,
+            };
+            if size > self.limits.datagram_bytes_max {
+                count(&self.metrics.dropped_datagrams);
+                continue;
+            }
+            let origin = Origin::Datagram { socket: index as u32, peer: Box::new(peer.clone()) };
+            let mut out = Vec::new();
+            self.protocol.receive_datagram(origin, &self.buffer[..size], &mut out);
+            if !out.is_empty() {
+                self.send_datagram(index, &peer, &out);
+            }
+        }
+        // More may wait: the edge was used up, so look again at the next tick.
+        self.accept_again.get_or_insert_with(Instant::now);
+    }
+
+    fn send_datagram(&mut self, index: usize, peer: &Peer, bytes: &[u8]) {
+        let Some(Listener::Datagrams(socket)) = self.listeners.get(index) else { return };
+        let sent = match (socket, peer) {
+            (DatagramSocket::Internet(socket), Peer::Internet(peer)) => {
+                socket.send_to(bytes, peer).map(drop)
+            }
+            (DatagramSocket::Unix(socket), Peer::Path(path)) => {
+                socket.send_to(bytes, path).map(drop)
+            }
+            _ => return,
+        };
+        if sent.is_err() {
+            count(&self.metrics.dropped_datagrams);
+        }
+    }
+}
+
+impl Listener {
+    fn fd(&self) -> RawFd {
+        match self {
+            Listener::Connections { socket, .. } => socket.as_raw_fd(),
+            Listener::Datagrams(DatagramSocket::Internet(socket)) => socket.as_raw_fd(),
+            Listener::Datagrams(DatagramSocket::Unix(socket)) => socket.as_raw_fd(),
+        }
+    }
+}
+
+fn activate<S>(connection: &mut Connection<S>, place: u32, active: &mut Vec<u32>) {
+    if !std::mem::replace(&mut connection.is_active, true) {
+        active.push(place);
+    }
+}
+
+fn soil<S>(connection: &mut Connection<S>, place: u32, dirty: &mut Vec<u32>) {
+    if !std::mem::replace(&mut connection.is_dirty, true) {
+        dirty.push(place);
+    }
+}
+
+/// Reads what is there, up to a turn's share, and gives it to the protocol.
+fn read<P: Protocol>(
+    protocol: &mut P,
+    connection: &mut Connection<P::State>,
+    origin: &Origin,
+    buffer: &mut [u8],
+    is_stopping: bool,
+    metrics: &Metrics,
+) -> Result<(), Close> {
+    if !connection.input.is_empty() && connection.lingers.is_none() && !is_stopping {
+        // What flow control left behind.
+        let input = std::mem::take(&mut connection.input);
+        take(protocol, connection, origin, &input)?;
+    }
+    let mut total = 0;
+    while connection.is_readable && total < READ_TURN_BYTES {
+        let is_discarding = connection.lingers.is_some() || protocol.is_over(&connection.state);
+        if is_stopping || (!is_discarding && !protocol.may_read(&connection.state)) {
+            return Ok(());
+        }
+        match (&connection.socket).read(buffer) {
+            Ok(0) => {
+                connection.is_ended = true;
+                connection.is_readable = false;
+            }
+            Ok(size) => {
+                total += size;
+                metrics.bytes_in.fetch_add(size as u64, Relaxed);
+                if size < buffer.len() && !connection.is_ended && !connection.is_packet {
+                    // Less than asked for: the socket is empty, and its next byte is a new event.
+                    connection.is_readable = false;
+                }
+                if is_discarding {
+                    continue;
+                }
+                connection.since = Instant::now();
+                if connection.is_packet {
+                    // One packet is one message; an incomplete one is an error.
+                    let consumed = receive(protocol, connection, origin, &buffer[..size])?;
+                    if consumed < size {
+                        count(&metrics.malformed);
+                        return Err(Close);
+                    }
+                } else if connection.input.is_empty() {
+                    take(protocol, connection, origin, &buffer[..size])?;
+                } else {
+                    let mut input = std::mem::take(&mut connection.input);
+                    input.extend_from_slice(&buffer[..size]);
+                    take(protocol, connection, origin, &input)?;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_readable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return Err(Close),
+        }
+    }
+    Ok(())
+}
+
+/// Gives `input` to the protocol and keeps what it leaves.
+fn take<P: Protocol>(
+    protocol: &mut P,
+    connection: &mut Connection<P::State>,
+    origin: &Origin,
+    input: &[u8],
+) -> Result<(), Close> {
+    let consumed = receive(protocol, connection, origin, input)?;
+    connection.input.extend_from_slice(&input[consumed..]);
+    Ok(())
+}
+
+fn receive<P: Protocol>(
+    protocol: &mut P,
+    connection: &mut Connection<P::State>,
+    origin: &Origin,
+    input: &[u8],
+) -> Result<usize, Close> {
+    let Connection { state, out, packets, is_packet, .. } = connection;
+    let consumed = protocol.receive(origin, state, input, out)?;
+    if *is_packet && !out.is_empty() && packets.back() != Some(&out.len()) {
+        packets.push_back(out.len());
+    }
+    Ok(consumed)
+}
+
+/// Writes until everything is out or the socket is full.
+fn write<S>(connection: &mut Connection<S>, metrics: &Metrics) -> io::Result<()> {
+    while connection.is_writable && connection.written < connection.out.len() {
+        let end = match connection.packets.front() {
+            Some(end) if connection.is_packet => *end,
+            _ => connection.out.len(),
+        };
+        match (&connection.socket).write(&connection.out[connection.written..end]) {
+            Ok(size) => {
+                connection.written += size;
+                metrics.bytes_out.fetch_add(size as u64, Relaxed);
+                if connection.is_packet {
+                    connection.packets.pop_front();
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_writable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if connection.written == connection.out.len() {
+        connection.written = 0;
+        if connection.out.capacity() > KEPT_BYTES {
+            connection.out = Vec::new();
+        } else {
+            connection.out.clear();
+        }
+    }
+    Ok(())
+}
