@@ -1,0 +1,182 @@
+"""Types of the compiled module: the engine with its journal, and the data ports that Rust serves."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
+
+VERSION: Final[str]
+METHODS: Final[tuple[dict[str, Any], ...]]
+"""One row per method: name, command, owner, effect, params, result, errors, summary."""
+
+class CoreError(Exception):
+    """Base of every error that the compiled module raises."""
+
+class ConfigError(CoreError):
+    """A configuration that cannot work; args: (key, problem, remedy)."""
+
+class StartError(CoreError):
+    """The engine or a port could not start; args: (problem, remedy)."""
+
+class UnavailableError(CoreError):
+    """The engine stopped or refuses work."""
+
+def validate_config(config: str) -> None:
+    """Checks assets and markets of a matchengine configuration (JSON text).
+
+    Raises:
+        ConfigError: names the key, what is wrong with it and what would be right.
+    """
+
+@final
+class Engine:
+    """The exchange with its journal, on a thread of its own."""
+
+    def __init__(
+        self,
+        config: str,
+        directory: str,
+        *,
+        durability: str = "local",
+        segment_bytes: int = 67_108_864,
+        build: str = "",
+    ) -> None:
+        """Recovers from `directory` (created when missing) and starts.
+
+        Args:
+            config: JSON text with `assets`, `markets`, `debug`, as in the original's file, and
+                `update_window_days`.
+            durability: `local` (acknowledged when synced) or `async` (at once).
+
+        Raises:
+            ConfigError, StartError
+        """
+
+    @property
+    def recovery(self) -> dict[str, Any]:
+        """What the start found.
+
+        Keys: snapshot_sequence, replayed, sequence, epoch, torn_bytes, was_clean, seconds, notes.
+        """
+
+    def call(self, command: int, params: bytes, id: int = 0) -> bytes:
+        """Answers one RPC body with the reply body; blocks until durable, without holding the GIL.
+
+        Raises:
+            ValueError: `params` is not a JSON array.
+            UnavailableError: the engine stopped.
+        """
+
+    def status(self) -> dict[str, Any]:
+        """sequence, epoch, order_id, deal_id, operlog_id, digest, time_us, durable_sequence, queue."""
+
+    def balances(
+        self, asset: str | None = None, user: int | None = None
+    ) -> list[tuple[int, str, str, str]]:
+        """Rows (user, asset, `available` or `freeze`, raw amount), by user, then configuration order."""
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Per asset: name, total, available, available_count, frozen, frozen_count, fees_collected, supply.
+
+        Amounts are raw texts.
+        """
+
+    def audit(self) -> dict[str, Any]:
+        """Recomputes every invariant from the whole state: ok, violation, sequence, digest."""
+
+    def metrics(self) -> dict[str, int]:
+        """Counters and gauges by Prometheus name, without the `viabtc_` prefix."""
+
+    def rotate(self) -> int:
+        """Closes the current journal segment so that a snapshot can cover it; its last sequence."""
+
+    def is_alive(self) -> bool:
+        """False once the engine thread ended, by stop() or by a fault."""
+
+    def stop(self, deadline_s: float = 5.0) -> bool:
+        """Refuses new commands, finishes accepted ones, seals the journal; True when all were answered."""
+
+@final
+class RpcServer:
+    """The binary RPC port over an engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        bind: Sequence[str],
+        *,
+        max_pkg_size: int = 10_240,
+        buf_limit: int = 100,
+        heartbeat_check: bool = False,
+        threads: int = 1,
+    ) -> None: ...
+    @property
+    def addresses(self) -> list[str]:
+        """As bound, port 0 resolved, such as `tcp@127.0.0.1:7316`."""
+
+    def metrics(self) -> dict[str, int]: ...
+    def stop(self, deadline_s: float = 5.0) -> None: ...
+
+@final
+class FrontDoor:
+    """JSON-RPC over HTTP, over an engine of this process or over remote services."""
+
+    def __init__(
+        self,
+        bind: Sequence[str],
+        *,
+        engine: Engine | None = None,
+        remotes: dict[str, dict[str, Any]] | None = None,
+        max_pkg_size: int = 102_400,
+        buf_limit: int = 0,
+        keep_alive_s: float = 3600.0,
+        timeout_s: float = 1.0,
+        threads: int = 1,
+        shared: bool = False,
+    ) -> None:
+        """Opens the port.
+
+        Args:
+            remotes: owner (`matchengine`, `marketprice`, `readhistory`) to `addresses`, `max_pkg_size`,
+                `request_bytes_max`, `reconnect_timeout_s`, `heartbeat_timeout_s`. An owner with neither
+                engine nor remote answers 500.
+            shared: other processes may listen on the same TCP port.
+
+        Raises:
+            ConfigError, StartError
+        """
+
+    @property
+    def addresses(self) -> list[str]: ...
+    def links(self) -> dict[str, bool]:
+        """Whether each remote service is connected."""
+
+    def metrics(self) -> dict[str, int]: ...
+    def stop(self, deadline_s: float = 5.0) -> None: ...
+
+@final
+class RpcClient:
+    """A blocking RPC client for tools and tests."""
+
+    def __init__(self, address: str, *, timeout_s: float = 5.0) -> None: ...
+    def call(self, command: int, params: bytes) -> bytes: ...
+    def call_many(self, calls: Sequence[tuple[int, bytes]]) -> list[bytes]: ...
+    def close(self) -> None: ...
+
+def write_snapshot(directory: str) -> dict[str, Any]:
+    """Loads the newest snapshot, replays the closed segments, audits, writes the next snapshot."""
+
+def inspect_journal(
+    directory: str,
+    visit: Callable[[dict[str, Any]], None] | None = None,
+    after: int = 0,
+    replay: bool = False,
+) -> dict[str, Any]:
+    """Reads a journal without changing it.
+
+    `visit` gets a dict a record: kind, sequence, epoch, time_us, ordinal, file, offset, and by kind
+    command and params, digest, or build. With `replay` the newest snapshot and the records behind it
+    are applied and audited, and `digest` is that of the state.
+
+    Returns:
+        ok, problems, snapshot, segments, records, sequence, epoch, time_us, is_sealed, torn (file, offset,
+        bytes) when the end is unfinished, digest.
+    """

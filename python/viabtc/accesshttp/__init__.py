@@ -1,0 +1,1 @@
+"""JSON-RPC over HTTP, in front of the services that answer."""

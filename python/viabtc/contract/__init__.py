@@ -1,0 +1,1 @@
+"""PURE. The typed view of the method table, and what is generated from it."""

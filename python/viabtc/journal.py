@@ -1,0 +1,69 @@
+"""`viabtc journal`: what the files of an engine hold."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from viabtc import _core
+
+EXIT_DAMAGED: Final = 1
+
+
+def verify(directory: Path) -> int:
+    """Reads everything, replays it, audits the state; prints the result; the exit code.
+
+    Raises:
+        StartError: the files cannot be read or do not lead to a state.
+    """
+    found = _core.inspect_journal(str(directory), replay=True)
+    for problem in found["problems"]:
+        print(f"problem    {problem}")
+    if "segments" in found:
+        written = datetime.fromtimestamp(found["time_us"] / 1e6, UTC).isoformat(timespec="seconds")
+        print(f"snapshot   {found['snapshot'] or 'none'}")
+        print(f"segments   {found['segments']} read, {found['records']} records")
+        print(f"sequence   {found['sequence']}, epoch {found['epoch']}, last record {written}")
+        print(f"end        {_end(found)}")
+    if found.get("digest"):
+        print(f"state      audited, digest {found['digest']}")
+    print("OK" if found["ok"] else "DAMAGED")
+    return 0 if found["ok"] else EXIT_DAMAGED
+
+
+def _end(found: dict[str, Any]) -> str:
+    if "torn" in found:
+        file, offset, size = found["torn"]
+        return f"unfinished: {size} bytes from {offset} in {file} were never acknowledged"
+    return (
+        "sealed by a clean stop" if found["is_sealed"] else "open: the engine runs, or was killed"
+    )
+
+
+def dump(directory: Path, after: int) -> int:
+    """Prints one JSON object a record behind the command `after`; the exit code.
+
+    Raises:
+        StartError: the files cannot be read.
+    """
+    found = _core.inspect_journal(str(directory), lambda row: print(json.dumps(row)), after)
+    for problem in found["problems"]:
+        print(problem, file=sys.stderr)
+    return 0 if found["ok"] else EXIT_DAMAGED
+
+
+def snapshot(directory: Path) -> int:
+    """Makes the next snapshot from the closed segments; the exit code.
+
+    Raises:
+        StartError: the files cannot be used or do not lead to the engine's state.
+    """
+    report = _core.write_snapshot(str(directory))
+    if report["bytes"]:
+        print(
+            f"snapshot of command {report['sequence']}: {report['bytes']} bytes, digest {report['digest']}"
+        )
+    else:
+        print(f"nothing new behind command {report['sequence']}")
+    return 0

@@ -1,0 +1,1 @@
+"""The engine with its journal, RPC port and operator console."""

@@ -1,0 +1,126 @@
+"""The operator console: text lines in, text tables out. Source: me_cli.c."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from viabtc import _core
+from viabtc.protocol.console import LINE_BYTES_MAX, read_number, split_line
+
+MARKET_SUMMARY: Final = 308
+_USER_MAX: Final = 2**32
+
+_BALANCES: Final = "{:<10} {:<16} {:<10} {}"
+_SUMMARY: Final = "{:<16} {:<30} {:<10} {:<30} {:<10} {:<30}"
+_MARKETS: Final = "{:<10} {:<10} {:<20} {:<10} {:<20}"
+
+
+class Console:
+    """Answers lines from an engine."""
+
+    def __init__(self, engine: _core.Engine, make_slice: Callable[[], None]) -> None:
+        self._engine = engine
+        self._make_slice = make_slice
+
+    def answer(self, line: str) -> str:
+        """The reply to a line; empty for none."""
+        words = split_line(line)
+        if not words:
+            return ""
+        match words:
+            case ["help", *_]:
+                rows: Iterable[str] = ("balance", "makeslice", "status", "market")
+            case ["status", *_]:
+                rows = self._status()
+            case ["balance", "list", asset]:
+                rows = self._balances(self._engine.balances(asset=asset))
+            case ["balance", "list", *_]:
+                rows = self._balances(self._engine.balances())
+            case ["balance", "get", user]:
+                rows = self._balances(self._engine.balances(user=read_number(user) % _USER_MAX))
+            case ["balance", "get", *_]:
+                rows = ("usage: balance get user_id",)
+            case ["balance", "summary", *_]:
+                rows = self._summary()
+            case ["balance", *_]:
+                rows = ("usage: balance list/get/summary",)
+            case ["market", "summary", *_]:
+                rows = self._markets()
+            case ["market", *_]:
+                rows = ("usage market summary",)
+            case ["makeslice", *_]:
+                self._make_slice()
+                rows = ("OK",)
+            case _:
+                rows = ("command not found",)
+        return "".join(f"{row}\n" for row in rows)
+
+    def _status(self) -> list[str]:
+        status = self._engine.status()
+        return [
+            f"order last ID: {status['order_id']}",
+            f"deals last ID: {status['deal_id']}",
+            f"operlog last ID: {status['operlog_id']}",
+            "operlog pending: 0",
+            "history pending 0",
+            "message deals pending: 0",
+            "message orders pending: 0",
+            "message balances pending: 0",
+        ]
+
+    def _balances(self, rows: list[tuple[int, str, str, str]]) -> list[str]:
+        return [
+            _BALANCES.format("user", "asset", "type", "amount"),
+            *(_BALANCES.format(*row) for row in rows),
+        ]
+
+    def _summary(self) -> list[str]:
+        head = _SUMMARY.format("asset", "total", "available", "available", "freeze", "freeze")
+        return [head, *(_summary_row(asset) for asset in self._engine.summaries())]
+
+    def _markets(self) -> list[str]:
+        body: dict[str, Any] = json.loads(self._engine.call(MARKET_SUMMARY, b"[]"))
+        rows = [_MARKETS.format("market", "ask count", "ask amount", "bid count", "bid amount")]
+        for market in body["result"]:
+            keys = ("name", "ask_count", "ask_amount", "bid_count", "bid_amount")
+            rows.append(_MARKETS.format(*(market[key] for key in keys)))
+        return rows
+
+
+def _summary_row(asset: dict[str, Any]) -> str:
+    def shown(amount: str, count: int) -> str:
+        return amount if count else "0"
+
+    return _SUMMARY.format(
+        asset["name"],
+        shown(asset["total"], asset["available_count"] + asset["frozen_count"]),
+        asset["available_count"],
+        shown(asset["available"], asset["available_count"]),
+        asset["frozen_count"],
+        shown(asset["frozen"], asset["frozen_count"]),
+    )
+
+
+async def serve_console(console: Console, host: str, port: int) -> asyncio.Server:
+    """Opens the console's port.
+
+    Raises:
+        OSError: the address cannot be used.
+    """
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A line that is too long ends the connection, as does its peer.
+        with contextlib.suppress(asyncio.LimitOverrunError, ValueError, ConnectionError):
+            while line := await reader.readline():
+                text = line.decode(errors="replace")
+                try:
+                    reply = await asyncio.to_thread(console.answer, text)
+                except _core.UnavailableError:
+                    break
+                writer.write(reply.encode())
+                await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(talk, host, port, limit=LINE_BYTES_MAX)

@@ -1,0 +1,1 @@
+"""PURE. Bytes to messages and back, no sockets."""

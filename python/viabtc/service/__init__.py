@@ -1,0 +1,1 @@
+"""The shell that all services share: settings, logs, control port, lifecycle."""

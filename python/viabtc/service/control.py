@@ -1,0 +1,95 @@
+"""The control app of a service: health, metrics, status. It owns the event loop of the process."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    PlatformCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+Figures = Mapping[str, float]
+
+
+def build_control(
+    service: str,
+    *,
+    is_ready: Callable[[], bool],
+    status: Callable[[], dict[str, Any]],
+    figures: Callable[[], Mapping[str, Figures]],
+    audit: Callable[[], dict[str, Any]] | None = None,
+) -> FastAPI:
+    """Builds the app.
+
+    Args:
+        service: Name of the service.
+        is_ready: Whether it serves and has caught up.
+        status: What an operator wants to see first.
+        figures: Metrics by part of the service, such as `engine` or `rpc`.
+        audit: Recomputes every invariant; absent where there is no state.
+    """
+    app = FastAPI(title=f"viabtc {service} control", openapi_url="/openapi.json")
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    registry.register(_Figures(figures))
+
+    @app.get("/health/live")
+    def live() -> dict[str, str]:
+        """The process runs its event loop."""
+        return {"status": "live"}
+
+    @app.get("/health")
+    @app.get("/health/ready")
+    def ready() -> JSONResponse:
+        """Whether traffic may come: 200 or 503."""
+        if is_ready():
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready"}, status_code=503)
+
+    @app.get("/status")
+    def show_status() -> dict[str, Any]:
+        """Positions, recovery, ports."""
+        return {"service": service, **status()}
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Figures in Prometheus' text format."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    if audit is not None:
+
+        @app.post("/audit")
+        def run_audit() -> JSONResponse:
+            """Recomputes every invariant from the whole state; the engine waits meanwhile."""
+            report = audit()
+            return JSONResponse(report, status_code=200 if report["ok"] else 500)
+
+    return app
+
+
+class _Figures(Collector):
+    """Turns dicts of numbers into metric families at each scrape."""
+
+    def __init__(self, figures: Callable[[], Mapping[str, Figures]]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[Metric]:
+        for part, values in self._figures().items():
+            for name, value in values.items():
+                full = f"viabtc_{part}_{name}"
+                if name.endswith("_total"):
+                    counter = CounterMetricFamily(full.removesuffix("_total"), name)
+                    counter.add_metric([], value)
+                    yield counter
+                else:
+                    gauge = GaugeMetricFamily(full, name)
+                    gauge.add_metric([], value)
+                    yield gauge
