@@ -25,6 +25,8 @@ pub enum Event {
 /// An accepted `balance.update`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BalanceUpdated {
+    /// Place among all balance updates, the first is 1: consumers of the topic notice repeats and gaps.
+    pub number: u64,
     /// When.
     pub time: Time,
     /// Whose.
@@ -60,6 +62,8 @@ pub enum OrderChange {
 /// An order as it stood right after the change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OrderEvent {
+    /// Place among all order events, the first is 1. Deals are dense by their own id.
+    pub number: u64,
     /// What happened to it.
     pub change: OrderChange,
     /// The order.

@@ -51,6 +51,25 @@ pub(crate) struct Counters {
     pub(crate) last_order: u64,
     pub(crate) last_deal: u64,
     pub(crate) operlog_id: u64,
+    /// Balance updates so far.
+    pub(crate) balance_events: u64,
+    /// Order events so far.
+    pub(crate) order_events: u64,
+}
+
+impl Counters {
+    /// All of them, in the order of the snapshot.
+    pub(crate) fn words(&self) -> [u64; 7] {
+        [
+            self.sequence,
+            self.time.0.cast_unsigned(),
+            self.last_order,
+            self.last_deal,
+            self.operlog_id,
+            self.balance_events,
+            self.order_events,
+        ]
+    }
 }
 
 impl Exchange {
@@ -151,13 +170,11 @@ impl Exchange {
     /// Checksum of the state: balances, resting orders, remembered updates, counters. Equal states of one
     /// configuration have equal digests, however they came about.
     pub fn digest(&self) -> u64 {
-        let Counters { sequence, time, last_order, last_deal, operlog_id } = self.counters;
-        let counters = [sequence, time.0.cast_unsigned(), last_order, last_deal, operlog_id];
         self.ledger
             .digest()
             .wrapping_add(self.orders_digest)
             .wrapping_add(self.updates.digest())
-            .wrapping_add(mix(0xc0, &counters))
+            .wrapping_add(mix(0xc0, &self.counters.words()))
     }
 
     fn update_balance(
@@ -196,7 +213,9 @@ impl Exchange {
         self.ledger.assert_conserved(asset);
         self.updates.remember(key, stamp.time);
         let balance = self.ledger.balance(user, asset);
+        self.counters.balance_events += 1;
         events.push(Event::BalanceUpdated(Box::new(BalanceUpdated {
+            number: self.counters.balance_events,
             time: stamp.time,
             user,
             asset,
@@ -249,13 +268,9 @@ impl Exchange {
         self.match_against_book(stamp, &mut taker, events);
         if taker.remaining > 0 {
             self.rest(taker);
-            events.push(Event::Order(OrderEvent {
-                change: OrderChange::Placed,
-                order: taker,
-                is_recorded: false,
-            }));
+            events.push(self.order_event(OrderChange::Placed, taker, false));
         } else {
-            events.push(finished(taker, true));
+            events.push(self.order_event(OrderChange::Finished, taker, true));
         }
         Ok(())
     }
@@ -322,7 +337,7 @@ impl Exchange {
             fee_paid: Decimal::ZERO,
         };
         self.match_against_book(stamp, &mut taker, events);
-        events.push(finished(taker, true));
+        events.push(self.order_event(OrderChange::Finished, taker, true));
         Ok(())
     }
 
@@ -340,7 +355,8 @@ impl Exchange {
         let units = self.markets[usize::from(cancel.market.0)].units_frozen(&order);
         let given = self.markets[usize::from(cancel.market.0)].given(order.side);
         self.ledger.unfreeze(order.user, given, units);
-        events.push(finished(order, order.filled_base > 0));
+        let is_recorded = order.filled_base > 0;
+        events.push(self.order_event(OrderChange::Finished, order, is_recorded));
         Ok(())
     }
 
@@ -365,13 +381,9 @@ impl Exchange {
             let (deal, maker) = self.settle(stamp, taker, handle, amount);
             events.push(Event::Deal(deal));
             events.push(if maker.remaining == 0 {
-                finished(maker, true)
+                self.order_event(OrderChange::Finished, maker, true)
             } else {
-                Event::Order(OrderEvent {
-                    change: OrderChange::Updated,
-                    order: maker,
-                    is_recorded: false,
-                })
+                self.order_event(OrderChange::Updated, maker, false)
             });
         }
     }
@@ -511,6 +523,12 @@ impl Exchange {
         order
     }
 
+    fn order_event(&mut self, change: OrderChange, order: Order, is_recorded: bool) -> Event {
+        self.counters.order_events += 1;
+        let number = self.counters.order_events;
+        Event::Order(OrderEvent { number, change, order, is_recorded })
+    }
+
     fn next_order_id(&mut self) -> OrderId {
         self.counters.last_order += 1;
         OrderId(self.counters.last_order)
@@ -570,10 +588,6 @@ impl Market {
             Side::Bid => turnover * self.quote_factor,
         })
     }
-}
-
-fn finished(order: Order, is_recorded: bool) -> Event {
-    Event::Order(OrderEvent { change: OrderChange::Finished, order, is_recorded })
 }
 
 /// A user of a market's open orders.

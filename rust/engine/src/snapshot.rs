@@ -51,8 +51,7 @@ impl Exchange {
     pub fn write_snapshot(&self, sink: &mut dyn FnMut(&[u8])) {
         let mut out = Out { bytes: Vec::with_capacity(FLUSH_BYTES), sink };
         out.u8(VERSION);
-        let Counters { sequence, time, last_order, last_deal, operlog_id } = self.counters;
-        for counter in [sequence, time.0.cast_unsigned(), last_order, last_deal, operlog_id] {
+        for counter in self.counters.words() {
             out.u64(counter);
         }
         let config = self.config();
@@ -126,6 +125,8 @@ impl Exchange {
             last_order: input.u64()?,
             last_deal: input.u64()?,
             operlog_id: input.u64()?,
+            balance_events: input.u64()?,
+            order_events: input.u64()?,
         };
         let assets = exchange.read_assets(&mut input)?;
         let markets = exchange.read_markets(&mut input, &assets)?;

@@ -175,6 +175,7 @@ fn write_event(writer: &mut Writer<'_>, event: &Event) {
     match event {
         Event::BalanceUpdated(update) => {
             writer.u8(1);
+            writer.u64(update.number);
             writer.i64(update.time.0);
             writer.u32(update.user.0);
             writer.u16(update.asset.0);
@@ -199,6 +200,7 @@ fn write_event(writer: &mut Writer<'_>, event: &Event) {
         }
         Event::Order(event) => {
             writer.u8(3);
+            writer.u64(event.number);
             writer.u8(event.change as u8);
             writer.u8(u8::from(event.is_recorded));
             write_order(writer, &event.order);
@@ -209,6 +211,7 @@ fn write_event(writer: &mut Writer<'_>, event: &Event) {
 fn read_event(reader: &mut Reader<'_>) -> Result<Event, CodecError> {
     Ok(match reader.u8()? {
         1 => Event::BalanceUpdated(Box::new(BalanceUpdated {
+            number: reader.u64()?,
             time: Time(reader.i64()?),
             user: UserId(reader.u32()?),
             asset: AssetId(reader.u16()?),
@@ -231,6 +234,7 @@ fn read_event(reader: &mut Reader<'_>) -> Result<Event, CodecError> {
             bid: read_deal_side(reader)?,
         }),
         3 => Event::Order(OrderEvent {
+            number: reader.u64()?,
             change: match reader.u8()? {
                 1 => OrderChange::Placed,
                 2 => OrderChange::Updated,
@@ -455,7 +459,12 @@ mod tests {
                 ask: side,
                 bid: side,
             }),
-            Event::Order(OrderEvent { change: OrderChange::Updated, order, is_recorded: false }),
+            Event::Order(OrderEvent {
+                number: 9,
+                change: OrderChange::Updated,
+                order,
+                is_recorded: false,
+            }),
         ];
         let mut payload = Vec::new();
         write_feed_entry(201, b"[]", &events, &mut payload);

@@ -1,14 +1,17 @@
 //! The recorded answers of the original, command by command through decoder, engine and renderer.
 //! `tests/golden` replays the same files through the ports.
 
-use std::path::PathBuf;
+mod support;
 
 use serde_json::Value;
 use viabtc_engine::{Exchange, Stamp, Time};
 use viabtc_host::config_file::read_config;
+use viabtc_wire::messages::{Topic, place, write_message};
 use viabtc_wire::methods::{ErrorCode, Owner, by_name};
 use viabtc_wire::reply::{write_common_error, write_outcome, write_query};
 use viabtc_wire::request::{DecodeError, Names, Request, decode};
+
+use support::{assert_same, golden, has_golden};
 
 const SCENARIOS: [&str; 9] = [
     "balances", "limits", "markets", "flow-00", "flow-01", "flow-02", "flow-03", "flow-10",
@@ -23,24 +26,18 @@ const REFUSED_BY_US: [&str; 4] = [
     r#"["balance.query",[4294967297,"BTC"]]"#,
 ];
 
-fn golden(file: &str) -> String {
-    let shared = std::env::var("VIABTC_SHARED").map_or_else(
-        |_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = shared.join("golden").join(file);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 struct Engine {
     exchange: Exchange,
     names: Names,
+    /// Payloads of the topics so far, in the order of [`Topic::ALL`].
+    messages: [Vec<Vec<u8>>; 3],
 }
 
 impl Engine {
     fn new() -> Engine {
         let config = read_config(&golden("config.matchengine.json")).unwrap().config;
-        Engine { names: Names::new(&config), exchange: Exchange::new(config) }
+        let messages = Default::default();
+        Engine { names: Names::new(&config), exchange: Exchange::new(config), messages }
     }
 
     fn call(&mut self, command: u32, params: &str, id: i64) -> Value {
@@ -53,6 +50,14 @@ impl Engine {
                 let mut events = Vec::new();
                 let outcome = self.exchange.apply(stamp, &write, &mut events);
                 let config = self.names.config();
+                for event in &events {
+                    let (topic, number) = place(event);
+                    let messages = &mut self.messages[topic as usize];
+                    let mut payload = Vec::new();
+                    write_message(event, config, &mut payload);
+                    messages.push(payload);
+                    assert_eq!(number, messages.len() as u64, "numbers are dense in {topic:?}");
+                }
                 write_outcome(command, outcome.map(|()| &events[..]), config, id, &mut body);
             }
             Err(DecodeError::InvalidArgument) => {
@@ -64,60 +69,10 @@ impl Engine {
     }
 }
 
-/// Times are not compared, number texts are compared by value, key order counts.
-fn assert_same(ours: &Value, theirs: &Value, path: &str) {
-    match (ours, theirs) {
-        (Value::Object(a), Value::Object(b)) => {
-            assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "{path}");
-            for (key, value) in a {
-                if key == "ctime" || key == "mtime" {
-                    assert!(value.is_f64() && b[key].is_f64(), "{path}.{key}");
-                } else {
-                    assert_same(value, &b[key], &format!("{path}.{key}"));
-                }
-            }
-        }
-        (Value::Array(a), Value::Array(b)) => {
-            assert_eq!(a.len(), b.len(), "{path}");
-            for (index, (a, b)) in a.iter().zip(b).enumerate() {
-                assert_same(a, b, &format!("{path}[{index}]"));
-            }
-        }
-        (Value::String(a), Value::String(b)) if a != b => {
-            assert_eq!(number(a), number(b), "{path}: {a} is not {b}");
-            assert!(!a.contains('e'), "{path}: {a} is not in plain notation");
-        }
-        _ => assert_eq!(ours, theirs, "{path}"),
-    }
-}
-
-/// Sign, significant digits and exponent of a decimal text.
-fn number(text: &str) -> Option<(bool, String, i32)> {
-    let (sign, rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let (digits, exponent) = rest.split_once('e').unwrap_or((rest, "0"));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let all = format!("{whole}{fraction}");
-    if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let mut exponent = exponent.parse::<i32>().ok()? - fraction.len() as i32;
-    let mut significant = all.trim_start_matches('0');
-    while let Some(shorter) = significant.strip_suffix('0') {
-        significant = shorter;
-        exponent += 1;
-    }
-    if significant.is_empty() {
-        return Some((false, String::new(), 0));
-    }
-    Some((sign, significant.to_owned(), exponent))
-}
-
 #[test]
 fn every_recorded_call_of_the_engine_is_answered_as_recorded() {
     let mut compared = 0;
+    let mut messages = 0;
     for scenario in SCENARIOS {
         let mut engine = Engine::new();
         for (line, text) in golden(&format!("{scenario}.jsonl")).lines().enumerate() {
@@ -143,6 +98,31 @@ fn every_recorded_call_of_the_engine_is_answered_as_recorded() {
             engine.exchange.audit().unwrap_or_else(|violation| panic!("{path}: {violation:?}"));
             compared += 1;
         }
+        messages += assert_same_messages(scenario, &engine);
     }
     assert!(compared > 4_500, "only {compared} calls were compared");
+    assert!(messages > 7_000, "only {messages} messages were compared");
+}
+
+/// The topics' payloads one by one; times are those of the stamps.
+fn assert_same_messages(scenario: &str, engine: &Engine) -> usize {
+    let mut compared = 0;
+    for topic in Topic::ALL {
+        let name = topic.name();
+        let ours = &engine.messages[topic as usize];
+        let file = format!("{scenario}.kafka.{name}.jsonl");
+        let theirs = if has_golden(&file) { golden(&file) } else { String::new() };
+        assert_eq!(ours.len(), theirs.lines().count(), "{file}");
+        for (line, (ours, theirs)) in ours.iter().zip(theirs.lines()).enumerate() {
+            let mut ours: Value = serde_json::from_slice(ours).unwrap();
+            let mut theirs: Value = serde_json::from_str(theirs).unwrap();
+            if topic != Topic::Orders {
+                assert!(ours[0].is_f64() && theirs[0].is_f64(), "{file}:{}", line + 1);
+                (ours[0], theirs[0]) = (Value::Null, Value::Null);
+            }
+            assert_same(&ours, &theirs, &format!("{file}:{}", line + 1));
+            compared += 1;
+        }
+    }
+    compared
 }

@@ -3,6 +3,7 @@
 pub mod envelope;
 pub mod frame;
 pub mod json;
+pub mod messages;
 pub mod methods;
 pub mod reply;
 pub mod request;
