@@ -1,5 +1,7 @@
 """An exchange backend: a durable matching engine in Rust, and the services around it."""
 
-from viabtc._core import VERSION as __version__
+from viabtc import _core
+
+__version__ = _core.VERSION
 
 __all__ = ["__version__"]

@@ -1,4 +1,4 @@
-"""Types of the compiled module: the engine with its journal, and the data ports that Rust serves."""
+"""Types of the compiled module: the engine with its journal, and the data ports."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
@@ -66,17 +66,22 @@ class Engine:
         """
 
     def status(self) -> dict[str, Any]:
-        """sequence, epoch, order_id, deal_id, operlog_id, digest, time_us, durable_sequence, queue."""
+        """Positions.
+
+        Keys: sequence, epoch, order_id, deal_id, operlog_id, digest, time_us, durable_sequence,
+        queue.
+        """
 
     def balances(
         self, asset: str | None = None, user: int | None = None
     ) -> list[tuple[int, str, str, str]]:
-        """Rows (user, asset, `available` or `freeze`, raw amount), by user, then configuration order."""
+        """Rows (user, asset, `available` or `freeze`, raw amount), by user, then asset."""
 
     def summaries(self) -> list[dict[str, Any]]:
-        """Per asset: name, total, available, available_count, frozen, frozen_count, fees_collected, supply.
+        """Sums per asset, amounts as raw texts.
 
-        Amounts are raw texts.
+        Keys: name, total, available, available_count, frozen, frozen_count, fees_collected,
+        supply.
         """
 
     def audit(self) -> dict[str, Any]:
@@ -92,7 +97,7 @@ class Engine:
         """False once the engine thread ended, by stop() or by a fault."""
 
     def stop(self, deadline_s: float = 5.0) -> bool:
-        """Refuses new commands, finishes accepted ones, seals the journal; True when all were answered."""
+        """Refuses new commands, finishes accepted ones, seals; True when all were answered."""
 
 @final
 class RpcServer:
@@ -135,9 +140,9 @@ class FrontDoor:
         """Opens the port.
 
         Args:
-            remotes: owner (`matchengine`, `marketprice`, `readhistory`) to `addresses`, `max_pkg_size`,
-                `request_bytes_max`, `reconnect_timeout_s`, `heartbeat_timeout_s`. An owner with neither
-                engine nor remote answers 500.
+            remotes: owner (`matchengine`, `marketprice`, `readhistory`) to `addresses`,
+                `max_pkg_size`, `request_bytes_max`, `reconnect_timeout_s`,
+                `heartbeat_timeout_s`. An owner with neither engine nor remote answers 500.
             shared: other processes may listen on the same TCP port.
 
         Raises:
@@ -172,11 +177,11 @@ def inspect_journal(
 ) -> dict[str, Any]:
     """Reads a journal without changing it.
 
-    `visit` gets a dict a record: kind, sequence, epoch, time_us, ordinal, file, offset, and by kind
-    command and params, digest, or build. With `replay` the newest snapshot and the records behind it
-    are applied and audited, and `digest` is that of the state.
+    `visit` gets a dict a record: kind, sequence, epoch, time_us, ordinal, file, offset, and by
+    kind command and params, digest, or build. With `replay` the newest snapshot and the records
+    behind it are applied and audited, and `digest` is that of the state.
 
     Returns:
-        ok, problems, snapshot, segments, records, sequence, epoch, time_us, is_sealed, torn (file, offset,
-        bytes) when the end is unfinished, digest.
+        ok, problems, snapshot, segments, records, sequence, epoch, time_us, is_sealed, digest;
+        torn (file, offset, bytes) when the end is unfinished.
     """

@@ -1,18 +1,21 @@
 """The command line: `viabtc run`, the services, and their tools."""
 
+import importlib
 import json
 import sys
 import urllib.error
 import urllib.request
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from viabtc import __version__, _core
-from viabtc.service.run import EXIT_CONFIGURATION, EXIT_FAULT, StartFailure
-from viabtc.service.settings import Findings, SettingsError
+from viabtc import __version__
+from viabtc.service.failure import EXIT_CONFIGURATION, EXIT_FAULT, StartFailure, core_failures
+from viabtc.service.settings import Place, SettingsError, read_place
+
+if TYPE_CHECKING:
+    from viabtc.service.run import Service
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,50 +34,56 @@ DataDirectory = Annotated[
 ]
 
 
-class ServiceName(StrEnum):
-    """Services whose files can be checked."""
-
-    MATCHENGINE = "matchengine"
-    ACCESSHTTP = "accesshttp"
+SERVICES: Final = {
+    "matchengine": "The matching engine.",
+    "accesshttp": "JSON-RPC over HTTP, in front of the other services.",
+}
+"""Services that run from a configuration file of the original."""
 
 
 def main() -> None:
     """Runs the command line; errors that stop a start are one paragraph."""
     try:
-        app()
+        with core_failures():
+            app()
     except SettingsError as error:
-        _fail_with_problems(error)
+        print(f"viabtc: {error.file} cannot be used:", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  {problem}", file=sys.stderr)
+        sys.exit(EXIT_CONFIGURATION)
     except StartFailure as error:
-        _fail(error.problem, error.remedy, EXIT_FAULT)
-    except _core.StartError as error:
-        _fail(str(error.args[0]), str(error.args[1]), EXIT_FAULT)
-    except _core.ConfigError as error:
-        key, what, right = error.args
-        _fail(f"{key} {what}", f"right would be: {right}", EXIT_CONFIGURATION)
+        print(f"viabtc: {error.problem}.\nWhat to do: {error.remedy}.", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
-def _fail(problem: str, remedy: str, code: int) -> NoReturn:
-    print(f"viabtc: {problem}.\nWhat to do: {remedy}.", file=sys.stderr)
-    raise SystemExit(code)
+def _service(name: str) -> "Service[Any]":
+    service: Service[Any] = importlib.import_module(f"viabtc.{name}.main").SERVICE
+    return service
 
 
-def _fail_with_problems(error: SettingsError) -> NoReturn:
-    print(f"viabtc: {error.file} cannot be used:", file=sys.stderr)
-    for problem in error.problems:
-        print(f"  {problem}", file=sys.stderr)
-    raise SystemExit(EXIT_CONFIGURATION)
+def _add_service(name: str, summary: str) -> None:
+    @app.command(name, help=summary, rich_help_panel="Services")
+    def serve(config: ConfigFile) -> None:
+        from viabtc.service.run import main as run_service
+
+        raise SystemExit(run_service(_service(name), config))
 
 
-def _place(name: str, text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+for _name, _summary in SERVICES.items():
+    _add_service(_name, _summary)
+
+
+def _place(name: str, text: str) -> Place:
+    place = read_place(text)
+    if place is None:
         raise typer.BadParameter(
-            f'"{text}" is not HOST:PORT, such as 127.0.0.1:8080', param_hint=name
+            f'"{text}" is not HOST:PORT with a numeric host, such as 127.0.0.1:8080',
+            param_hint=name,
         )
-    return host, int(port)
+    return place
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - an option's callback
     if wanted:
         print(f"viabtc {__version__}")
         raise typer.Exit
@@ -82,6 +91,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    *,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
@@ -106,53 +116,29 @@ def run(
     """Run the whole exchange in one process."""
     from viabtc.embedded import compose, settings
 
-    places = [
-        _place(name, text) for name, text in (("--http", http), ("--rest", rest), ("--rpc", rpc))
-    ]
-    http_place, rest_place, rpc_place = places
-    parts = settings.run_settings(
-        config, data, http_place, rest_place, rpc_place, _place("--console", console)
+    places = settings.Places(
+        http=_place("--http", http),
+        rest=_place("--rest", rest),
+        rpc=_place("--rpc", rpc),
+        console=_place("--console", console),
     )
-    raise SystemExit(compose.main(parts))
-
-
-@app.command()
-def matchengine(config: ConfigFile) -> None:
-    """Run the matching engine from the original's configuration file."""
-    from viabtc.matchengine.main import main as serve
-
-    raise SystemExit(serve(config))
-
-
-@app.command()
-def accesshttp(config: ConfigFile) -> None:
-    """Run the HTTP front door from the original's configuration file."""
-    from viabtc.accesshttp.main import main as serve
-
-    raise SystemExit(serve(config))
+    raise SystemExit(compose.main(settings.run_settings(config, data, places)))
 
 
 @app.command("check-config")
 def check_config(
     file: ConfigFile,
-    service: Annotated[
-        ServiceName, typer.Option(help="Whose file it is.")
-    ] = ServiceName.MATCHENGINE,
+    service: Annotated[str, typer.Option(help=f"One of {', '.join(SERVICES)}.")] = "matchengine",
+    *,
     strict: Annotated[bool, typer.Option("--strict", help="Unknown keys are errors.")] = False,
 ) -> None:
     """Say which keys of a file are wrong, what is wrong, and what would be right."""
-    findings: Findings
-    if service is ServiceName.MATCHENGINE:
-        from viabtc.matchengine.settings import read_matchengine
-
-        _, findings = read_matchengine(file)
-    else:
-        from viabtc.accesshttp.settings import read_accesshttp
-
-        _, findings = read_accesshttp(file)
+    if service not in SERVICES:
+        raise typer.BadParameter(f'"{service}" is not one of {", ".join(SERVICES)}')
+    _, findings = _service(service).read(file)
     if strict and findings.unknown:
         raise SettingsError(str(file), findings.unknown)
-    for problem in findings.unknown:
+    for problem in (*findings.unknown, *findings.exposed):
         print(f"warning: {problem}")
     for problem in findings.idle:
         print(f"note: {problem.key} {problem.what}: {problem.right}")

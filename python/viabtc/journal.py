@@ -61,9 +61,8 @@ def snapshot(directory: Path) -> int:
     """
     report = _core.write_snapshot(str(directory))
     if report["bytes"]:
-        print(
-            f"snapshot of command {report['sequence']}: {report['bytes']} bytes, digest {report['digest']}"
-        )
+        size, digest = report["bytes"], report["digest"]
+        print(f"snapshot of command {report['sequence']}: {size} bytes, digest {digest}")
     else:
         print(f"nothing new behind command {report['sequence']}")
     return 0

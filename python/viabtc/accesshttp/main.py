@@ -1,18 +1,37 @@
-"""The accesshttp process: front door, monitor port, control app.
+"""The accesshttp process: front door and monitor port.
 
-`worker_num` is the number of threads that serve the door: they share one port and need no listener process.
+`worker_num` is the number of threads that serve the door; the port is shared, so that any number of
+processes may serve it.
 """
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from viabtc import __version__, _core
+from viabtc import _core
 from viabtc.accesshttp.settings import AccesshttpSettings, read_accesshttp
-from viabtc.service import logs
-from viabtc.service.run import StartFailure, listen, run, serving, until_stopped
+from viabtc.service import run
+from viabtc.service.failure import core_failures
+from viabtc.service.monitor import open_monitor
+
+
+class DoorPart(run.Part):
+    """An open front door."""
+
+    def __init__(self, door: _core.FrontDoor) -> None:
+        self.door = door
+
+    def is_ready(self) -> bool:
+        return all(self.door.links().values())
+
+    def status(self) -> dict[str, Any]:
+        return {"http": self.door.addresses, "links": self.door.links()}
+
+    def figures(self) -> Mapping[str, run.Figures]:
+        return {"door": self.door.metrics(), "link_up": self.door.links()}
 
 
 def open_door(settings: AccesshttpSettings) -> _core.FrontDoor:
@@ -21,7 +40,7 @@ def open_door(settings: AccesshttpSettings) -> _core.FrontDoor:
     Raises:
         StartFailure: it cannot be opened.
     """
-    try:
+    with core_failures("svr"):
         return _core.FrontDoor(
             list(settings.bind),
             remotes={name: asdict(remote) for name, remote in settings.remotes.items()},
@@ -29,32 +48,23 @@ def open_door(settings: AccesshttpSettings) -> _core.FrontDoor:
             buf_limit=settings.buf_limit,
             keep_alive_s=settings.keep_alive_s,
             timeout_s=settings.timeout_s,
-            threads=settings.worker_num,
+            threads=settings.threads,
             shared=True,
         )
-    except _core.StartError as error:
-        raise StartFailure(*error.args) from error
-    except _core.ConfigError as error:
-        key, what, right = error.args
-        raise StartFailure(f"{key} {what}", f"right would be: {right}") from error
 
 
-async def open_monitor(host: str, port: int) -> asyncio.Server:
-    """A port that accepts and discards, for probes."""
+@contextlib.asynccontextmanager
+async def _open(settings: AccesshttpSettings, _log: Any) -> AsyncIterator[DoorPart]:
+    async with contextlib.AsyncExitStack() as stack:
+        door = open_door(settings)
+        stack.push_async_callback(asyncio.to_thread, door.stop)
+        if settings.monitor is not None:
+            monitor = await open_monitor(settings.monitor)
+            stack.callback(monitor.close)
+        yield DoorPart(door)
 
-    async def discard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while await reader.read(1024):
-                pass
-        writer.close()
 
-    try:
-        return await asyncio.start_server(discard, host, port)
-    except OSError as error:
-        raise StartFailure(
-            f"cannot listen on {host}:{port} for the monitor: {error.strerror}",
-            "stop the process that listens there, or change monitor.bind",
-        ) from error
+SERVICE = run.Service("accesshttp", read_accesshttp, _open)
 
 
 def main(path: Path) -> int:
@@ -63,45 +73,4 @@ def main(path: Path) -> int:
     Raises:
         SettingsError, StartFailure: it cannot start.
     """
-    settings, findings = read_accesshttp(path)
-    try:
-        log = logs.set_up("accesshttp", settings.log_path)
-    except OSError as error:
-        raise StartFailure(
-            f"cannot write the log {settings.log_path}.log: {error.strerror}",
-            "make its directory, or change log.path",
-        ) from error
-    for finding in (*findings.unknown, *findings.idle):
-        log.warning("configuration", key=finding.key, what=finding.what, right=finding.right)
-
-    async def serve() -> int:
-        control = listen(*settings.control, "the control app")
-        with control:
-            door = open_door(settings)
-            try:
-                monitor = await open_monitor(*settings.monitor) if settings.monitor else None
-                from viabtc.service.control import build_control
-
-                app = build_control(
-                    "accesshttp",
-                    is_ready=lambda: all(door.links().values()),
-                    status=lambda: status_of(door),
-                    figures=lambda: {"door": door.metrics()},
-                )
-                async with serving(app, control):
-                    log.info("server start", http=door.addresses)
-                    print("server start", flush=True)
-                    code = await until_stopped(lambda: True)
-                if monitor is not None:
-                    monitor.close()
-            finally:
-                await asyncio.to_thread(door.stop)
-        log.info("server stop", exit_code=code)
-        return code
-
-    return run(serve)
-
-
-def status_of(door: _core.FrontDoor) -> dict[str, Any]:
-    """What an operator wants to see first."""
-    return {"version": __version__, "http": door.addresses, "links": door.links()}
+    return run.main(SERVICE, path)

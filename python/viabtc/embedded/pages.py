@@ -1,8 +1,7 @@
-"""The HTTP app of `viabtc run`: a page that says what is where, and the control app under /control."""
+"""The HTTP app of `viabtc run`: what is where, and the control app under /control."""
 
 import html
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
@@ -10,7 +9,10 @@ from fastapi.responses import HTMLResponse
 from viabtc import __version__
 from viabtc.contract.methods import METHODS
 from viabtc.contract.openrpc import openrpc
-from viabtc.service.control import Figures, build_control
+from viabtc.service.control import build_control
+
+if TYPE_CHECKING:
+    from viabtc.embedded.compose import ExchangePart
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -19,10 +21,12 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>viabtc</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1a1a1a; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; }}
+body {{ margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }}
+th, td {{ text-align: left; vertical-align: top; }}
+th, td {{ padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd; }}
 code {{ font: .9em ui-monospace, monospace; }}
 </style>
 </head>
@@ -41,20 +45,13 @@ code {{ font: .9em ui-monospace, monospace; }}
 """
 
 
-def build_app(
-    *,
-    addresses: Mapping[str, str],
-    is_ready: Callable[[], bool],
-    status: Callable[[], dict[str, Any]],
-    figures: Callable[[], Mapping[str, Figures]],
-    audit: Callable[[], dict[str, Any]],
-) -> FastAPI:
-    """Builds the app; the arguments are those of the control app, and the addresses to show."""
+def build_app(part: "ExchangePart") -> FastAPI:
+    """Builds the app over the running exchange."""
     app = FastAPI(
         title="viabtc", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
     )
     page = _PAGE.format(
-        version=__version__, ports=_rows(addresses.items()), methods=_rows(_methods())
+        version=__version__, ports=_rows(part.addresses().items()), methods=_rows(_methods())
     )
 
     @app.get("/", response_class=HTMLResponse)
@@ -67,8 +64,7 @@ def build_app(
         """The methods of the JSON-RPC port."""
         return openrpc(__version__)
 
-    control = build_control("run", is_ready=is_ready, status=status, figures=figures, audit=audit)
-    app.mount("/control", control)
+    app.mount("/control", build_control("run", part))
     return app
 
 
@@ -76,7 +72,6 @@ def _methods() -> list[tuple[str, str, str]]:
     return [
         (method.name, ", ".join(param.name for param in method.params), method.summary)
         for method in METHODS
-        if method.owner == "matchengine"
     ]
 
 

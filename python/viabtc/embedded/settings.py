@@ -1,13 +1,14 @@
 """What `viabtc run` is made of: built-in defaults, a matchengine file if given, flags on top."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from viabtc import _core
-from viabtc.matchengine.settings import read_matchengine
-from viabtc.service.settings import Findings, load
+from viabtc.matchengine.settings import EngineSettings, RpcSettings, read_matchengine
+from viabtc.service.settings import Place, Problem, load
+
+_MAX_PKG_SIZE: Final = 10_240
 
 DEFAULTS: Final[dict[str, Any]] = {
     "assets": [
@@ -43,77 +44,51 @@ _USED: Final = {"assets", "markets", "debug", "svr", "viabtc"}
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where the process listens."""
+
+    http: Place
+    rest: Place
+    rpc: Place
+    console: Place
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """Everything that the process is made of."""
 
-    engine: str
-    """JSON text of assets and markets."""
+    engine: EngineSettings
+    rpc: RpcSettings
+    places: Places
     markets: tuple[str, ...]
-    data: Path
-    http: tuple[str, int]
-    rest: tuple[str, int]
-    rpc: tuple[str, int]
-    console: tuple[str, int]
-    max_pkg_size: int
-    durability: str
-    segment_bytes: int
-    snapshot_interval_s: float
-    snapshot_commands: int
     left_aside: tuple[str, ...]
+    """Keys of the file that have no effect here."""
+    warnings: tuple[Problem, ...]
 
 
-def run_settings(
-    config: Path | None,
-    data: Path,
-    http: tuple[str, int],
-    rest: tuple[str, int],
-    rpc: tuple[str, int],
-    console: tuple[str, int],
-) -> RunSettings:
+def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings:
     """Puts the parts together.
 
     Raises:
         SettingsError: the file cannot be used.
     """
+    host, port = places.rpc
+    bind = (f"tcp@{host}:{port}",)
     if config is None:
-        engine = json.dumps(DEFAULTS)
-        markets = tuple(market["name"] for market in DEFAULTS["markets"])
-        _core.validate_config(engine)
-        return RunSettings(
-            engine,
-            markets,
-            data,
-            http,
-            rest,
-            rpc,
-            console,
-            10_240,
-            "local",
-            64 << 20,
-            60,
-            1_000_000,
-            (),
-        )
+        engine = EngineSettings(json.dumps(DEFAULTS), data)
+        rpc = RpcSettings(bind, _MAX_PKG_SIZE, 0, heartbeat_check=False)
+        return RunSettings(engine, rpc, places, _names(DEFAULTS), (), ())
     settings, findings = read_matchengine(config)
-    names = tuple(market["name"] for market in load(config)["markets"])
+    file = load(config)
     return RunSettings(
-        settings.engine,
-        names,
-        data,
-        http,
-        rest,
-        rpc,
-        console,
-        settings.rpc.max_pkg_size,
-        settings.durability,
-        settings.segment_bytes,
-        settings.snapshot_interval_s,
-        settings.snapshot_commands,
-        _left_aside(config, findings),
+        replace(settings.engine, data=data),
+        replace(settings.rpc, bind=bind, heartbeat_check=False),
+        places,
+        _names(file),
+        tuple(name for name in file if name not in _USED),
+        tuple(problem for problem in findings.unknown if problem.key in file or "." in problem.key),
     )
 
 
-def _left_aside(config: Path, findings: Findings) -> tuple[str, ...]:
-    top = [name for name in load(config) if name not in _USED]
-    unknown = [problem.key for problem in findings.unknown if problem.key not in top]
-    return (*top, *unknown)
+def _names(config: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(market["name"] for market in config["markets"])

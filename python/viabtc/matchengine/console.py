@@ -29,33 +29,37 @@ class Console:
         words = split_line(line)
         if not words:
             return ""
-        match words:
-            case ["help", *_]:
-                rows: Iterable[str] = ("balance", "makeslice", "status", "market")
-            case ["status", *_]:
-                rows = self._status()
-            case ["balance", "list", asset]:
-                rows = self._balances(self._engine.balances(asset=asset))
-            case ["balance", "list", *_]:
-                rows = self._balances(self._engine.balances())
-            case ["balance", "get", user]:
-                rows = self._balances(self._engine.balances(user=read_number(user) % _USER_MAX))
-            case ["balance", "get", *_]:
-                rows = ("usage: balance get user_id",)
-            case ["balance", "summary", *_]:
-                rows = self._summary()
-            case ["balance", *_]:
-                rows = ("usage: balance list/get/summary",)
-            case ["market", "summary", *_]:
-                rows = self._markets()
-            case ["market", *_]:
-                rows = ("usage market summary",)
-            case ["makeslice", *_]:
+        return "".join(f"{row}\n" for row in self._rows(words[0], words[1:]))
+
+    def _rows(self, command: str, words: list[str]) -> Iterable[str]:
+        match command:
+            case "help":
+                return ("balance", "makeslice", "status", "market")
+            case "status":
+                return self._status()
+            case "balance":
+                return self._balance(words)
+            case "market":
+                is_summary = words[:1] == ["summary"]
+                return self._markets() if is_summary else ("usage market summary",)
+            case "makeslice":
                 self._make_slice()
-                rows = ("OK",)
-            case _:
-                rows = ("command not found",)
-        return "".join(f"{row}\n" for row in rows)
+                return ("OK",)
+        return ("command not found",)
+
+    def _balance(self, words: list[str]) -> Iterable[str]:
+        match words:
+            case ["list", asset]:
+                return self._balances(self._engine.balances(asset=asset))
+            case ["list", *_]:
+                return self._balances(self._engine.balances())
+            case ["get", user]:
+                return self._balances(self._engine.balances(user=read_number(user) % _USER_MAX))
+            case ["get", *_]:
+                return ("usage: balance get user_id",)
+            case ["summary", *_]:
+                return self._summary()
+        return ("usage: balance list/get/summary",)
 
     def _status(self) -> list[str]:
         status = self._engine.status()

@@ -1,112 +1,148 @@
-"""The matchengine process: engine, RPC port, console, snapshots, control app."""
+"""The matchengine process: engine, RPC port, console, snapshots."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from viabtc import __version__, _core
 from viabtc.matchengine.console import Console, serve_console
-from viabtc.matchengine.settings import MatchengineSettings, read_matchengine
+from viabtc.matchengine.settings import (
+    EngineSettings,
+    MatchengineSettings,
+    RpcSettings,
+    read_matchengine,
+)
 from viabtc.matchengine.snapshots import Snapshots
-from viabtc.service import logs
-from viabtc.service.run import StartFailure, listen, run, serving, until_stopped
+from viabtc.service import run
+from viabtc.service.failure import StartFailure, core_failures
+from viabtc.service.settings import Place
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the process serves with."""
+class EnginePart(run.Part):
+    """A running engine with its ports."""
 
-    engine: _core.Engine
-    rpc: _core.RpcServer
-    snapshots: Snapshots
-    console: tuple[str, int] | None
+    def __init__(
+        self,
+        engine: _core.Engine,
+        rpc: _core.RpcServer,
+        snapshots: Snapshots,
+        console: Place | None,
+    ) -> None:
+        self.engine = engine
+        self.rpc = rpc
+        self.console = console
+        self._snapshots = snapshots
+
+    def is_alive(self) -> bool:
+        return self.engine.is_alive()
+
+    async def beat(self) -> None:
+        await asyncio.to_thread(self.engine.status)
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "rpc": self.rpc.addresses,
+            "console": self.console,
+            "recovery": self.engine.recovery,
+            "snapshot_sequence": self._snapshots.last_sequence,
+            **self.engine.status(),
+        }
+
+    def figures(self) -> Mapping[str, run.Figures]:
+        snapshots = {
+            "last_sequence": self._snapshots.last_sequence,
+            "failures_total": self._snapshots.failures,
+        }
+        return {
+            "engine": self.engine.metrics(),
+            "rpc": self.rpc.metrics(),
+            "snapshots": snapshots,
+        }
+
+    def extend(self, app: "FastAPI") -> None:
+        from fastapi.responses import JSONResponse
+
+        @app.post("/audit")
+        def audit() -> JSONResponse:
+            """Recomputes every invariant from the whole state; the engine waits meanwhile."""
+            report = self.engine.audit()
+            return JSONResponse(report, status_code=200 if report["ok"] else 500)
 
 
-def start_engine(settings: MatchengineSettings) -> _core.Engine:
+def start_engine(settings: EngineSettings) -> _core.Engine:
     """Recovers and starts the engine.
 
     Raises:
         StartFailure: it cannot start.
     """
-    try:
+    with core_failures():
         return _core.Engine(
-            settings.engine,
+            settings.config,
             str(settings.data),
             durability=settings.durability,
             segment_bytes=settings.segment_bytes,
             build=f"viabtc {__version__}",
         )
-    except _core.StartError as error:
-        raise StartFailure(*error.args) from error
-    except _core.ConfigError as error:
-        key, what, right = error.args
-        raise StartFailure(f"{key} {what}", f"right would be: {right}") from error
 
 
 @contextlib.asynccontextmanager
-async def open_ports(settings: MatchengineSettings, log: Any) -> AsyncIterator[Ports]:
-    """Opens everything but the control app; closing answers what was taken and seals the journal.
+async def open_engine(
+    settings: EngineSettings, rpc: RpcSettings, console: Place | None, log: Any
+) -> AsyncIterator[EnginePart]:
+    """Opens engine and ports; closing answers what was taken and seals the journal.
 
     Raises:
         StartFailure: something cannot be opened.
     """
     async with contextlib.AsyncExitStack() as stack:
         engine = await asyncio.to_thread(start_engine, settings)
-        stack.callback(engine.stop)
-        try:
-            rpc = _core.RpcServer(
+        stack.push_async_callback(asyncio.to_thread, engine.stop)
+        if settings.durability == "async":
+            log.warning("writes are acknowledged before they are on the disk", durability="async")
+        with core_failures("svr"):
+            server = _core.RpcServer(
                 engine,
-                list(settings.rpc.bind),
-                max_pkg_size=settings.rpc.max_pkg_size,
-                buf_limit=settings.rpc.buf_limit,
-                heartbeat_check=settings.rpc.heartbeat_check,
-                threads=settings.threads,
+                list(rpc.bind),
+                max_pkg_size=rpc.max_pkg_size,
+                buf_limit=rpc.buf_limit,
+                heartbeat_check=rpc.heartbeat_check,
+                threads=rpc.threads,
             )
-        except _core.StartError as error:
-            raise StartFailure(*error.args) from error
-        except _core.ConfigError as error:
-            raise StartFailure(f"svr.bind: {error.args[1]}", error.args[2]) from error
-        stack.callback(rpc.stop)
-        snapshots = Snapshots(
-            engine, settings.data, settings.snapshot_interval_s, settings.snapshot_commands, log
-        )
-        task = asyncio.create_task(snapshots.run())
-        stack.push_async_callback(_cancel, task)
-        console = None
-        if settings.console is not None:
-            host, port = settings.console
-            talker = Console(engine, snapshots.ask)
-            try:
-                server = await serve_console(talker, host, port)
-            except OSError as error:
-                raise StartFailure(
-                    f"cannot listen on {host}:{port} for the console: {error.strerror}",
-                    "stop the process that listens there, or change cli",
-                ) from error
-            stack.callback(server.close)
-            console = server.sockets[0].getsockname()[:2]
-        yield Ports(engine, rpc, snapshots, console)
+        stack.push_async_callback(asyncio.to_thread, server.stop)
+        snapshots = Snapshots(engine, settings, log)
+        stack.push_async_callback(run.cancel, asyncio.create_task(snapshots.run()))
+        place = None
+        if console is not None:
+            place = await _open_console(Console(engine, snapshots.ask), console, stack)
+        yield EnginePart(engine, server, snapshots, place)
 
 
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def _open_console(console: Console, place: Place, stack: contextlib.AsyncExitStack) -> Place:
+    host, port = place
+    try:
+        server = await serve_console(console, host, port)
+    except OSError as error:
+        raise StartFailure(
+            f"cannot listen on {host}:{port} for the console: {error.strerror}",
+            "stop the process that listens there, or change cli",
+        ) from error
+    stack.callback(server.close)
+    name: tuple[str, int] = server.sockets[0].getsockname()
+    return name
 
 
-def status_of(ports: Ports) -> dict[str, Any]:
-    """What an operator wants to see first."""
-    return {
-        "version": __version__,
-        "rpc": ports.rpc.addresses,
-        "console": ports.console,
-        "recovery": ports.engine.recovery,
-        "snapshot_sequence": ports.snapshots.last_sequence,
-        **ports.engine.status(),
-    }
+@contextlib.asynccontextmanager
+async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[EnginePart]:
+    async with open_engine(settings.engine, settings.rpc, settings.console, log) as part:
+        yield part
+
+
+SERVICE = run.Service("matchengine", read_matchengine, _open)
 
 
 def main(path: Path) -> int:
@@ -115,37 +151,4 @@ def main(path: Path) -> int:
     Raises:
         SettingsError, StartFailure: it cannot start.
     """
-    settings, findings = read_matchengine(path)
-    try:
-        log = logs.set_up("matchengine", settings.log_path)
-    except OSError as error:
-        raise StartFailure(
-            f"cannot write the log {settings.log_path}.log: {error.strerror}",
-            "make its directory, or change log.path",
-        ) from error
-    for finding in (*findings.unknown, *findings.idle):
-        log.warning("configuration", key=finding.key, what=finding.what, right=finding.right)
-    if settings.durability == "async":
-        log.warning("writes are acknowledged before they are on the disk", durability="async")
-
-    async def serve() -> int:
-        control = listen(*settings.control, "the control app")
-        with control:
-            async with open_ports(settings, log) as ports:
-                from viabtc.service.control import build_control
-
-                app = build_control(
-                    "matchengine",
-                    is_ready=ports.engine.is_alive,
-                    status=lambda: status_of(ports),
-                    figures=lambda: {"engine": ports.engine.metrics(), "rpc": ports.rpc.metrics()},
-                    audit=ports.engine.audit,
-                )
-                async with serving(app, control):
-                    log.info("server start", rpc=ports.rpc.addresses, **ports.engine.recovery)
-                    print("server start", flush=True)
-                    code = await until_stopped(ports.engine.is_alive)
-        log.info("server stop", exit_code=code)
-        return code
-
-    return run(serve)
+    return run.main(SERVICE, path)

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
+from viabtc.matchengine.settings import EngineSettings
 
 _LOOK_S: Final = 1.0
 """Pause between looks at whether a snapshot is due."""
@@ -15,13 +15,9 @@ _LOOK_S: Final = 1.0
 class Snapshots:
     """Makes a snapshot when time or commands say so, or when asked."""
 
-    def __init__(
-        self, engine: _core.Engine, data: Path, interval_s: float, commands: int, log: Any
-    ) -> None:
+    def __init__(self, engine: _core.Engine, settings: EngineSettings, log: Any) -> None:
         self._engine = engine
-        self._data = data
-        self._interval_s = interval_s
-        self._commands = commands
+        self._settings = settings
         self._log = log
         self._wanted = asyncio.Event()
         self.last_sequence = int(engine.recovery["snapshot_sequence"])
@@ -41,7 +37,10 @@ class Snapshots:
             is_asked = self._wanted.is_set()
             self._wanted.clear()
             news = self._engine.metrics()["durable_sequence"] - self.last_sequence
-            is_due = loop.time() - last >= self._interval_s or news >= self._commands
+            is_due = (
+                loop.time() - last >= self._settings.snapshot_interval_s
+                or news >= self._settings.snapshot_commands
+            )
             if news > 0 and (is_asked or is_due):
                 last = loop.time()
                 await self._make()
@@ -61,7 +60,7 @@ class Snapshots:
                 "viabtc",
                 "journal",
                 "snapshot",
-                str(self._data),
+                str(self._settings.data),
             ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,

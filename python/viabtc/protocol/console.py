@@ -6,6 +6,9 @@ LINE_BYTES_MAX: Final = 4096
 """A longer line without an end closes the connection."""
 
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "a": "\a"}
+_HEX_DIGITS: Final = 2
+"""Of the escape `\\xHH`."""
+
 _BLANKS: Final = " \t\n\r\v\f\0"
 
 
@@ -60,13 +63,13 @@ def _quoted(text: str, at: int, quote: str) -> tuple[str | None, int]:
 
 def _escape(text: str, at: int) -> tuple[str, int]:
     letter = text[at : at + 1]
-    digits = text[at + 1 : at + 3]
+    digits = text[at + 1 : at + 1 + _HEX_DIGITS]
     if (
         letter == "x"
-        and len(digits) == 2
+        and len(digits) == _HEX_DIGITS
         and all(digit in "0123456789abcdefABCDEF" for digit in digits)
     ):
-        return chr(int(digits, 16)), at + 3
+        return chr(int(digits, 16)), at + 1 + _HEX_DIGITS
     return _ESCAPES.get(letter, letter), at + 1
 
 

@@ -15,31 +15,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-Figures = Mapping[str, float]
+from viabtc import __version__
+from viabtc.service.run import Figures, Part
 
 
-def build_control(
-    service: str,
-    *,
-    is_ready: Callable[[], bool],
-    status: Callable[[], dict[str, Any]],
-    figures: Callable[[], Mapping[str, Figures]],
-    audit: Callable[[], dict[str, Any]] | None = None,
-) -> FastAPI:
-    """Builds the app.
-
-    Args:
-        service: Name of the service.
-        is_ready: Whether it serves and has caught up.
-        status: What an operator wants to see first.
-        figures: Metrics by part of the service, such as `engine` or `rpc`.
-        audit: Recomputes every invariant; absent where there is no state.
-    """
+def build_control(service: str, part: Part) -> FastAPI:
+    """Builds the app of the service called `service` over what it is made of."""
     app = FastAPI(title=f"viabtc {service} control", openapi_url="/openapi.json")
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    registry.register(_Figures(figures))
+    registry.register(_Figures(part.figures))
 
     @app.get("/health/live")
     def live() -> dict[str, str]:
@@ -50,33 +36,26 @@ def build_control(
     @app.get("/health/ready")
     def ready() -> JSONResponse:
         """Whether traffic may come: 200 or 503."""
-        if is_ready():
+        if part.is_ready():
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready"}, status_code=503)
 
     @app.get("/status")
     def show_status() -> dict[str, Any]:
         """Positions, recovery, ports."""
-        return {"service": service, **status()}
+        return {"service": service, "version": __version__, **part.status()}
 
     @app.get("/metrics")
     def metrics() -> Response:
         """Figures in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    if audit is not None:
-
-        @app.post("/audit")
-        def run_audit() -> JSONResponse:
-            """Recomputes every invariant from the whole state; the engine waits meanwhile."""
-            report = audit()
-            return JSONResponse(report, status_code=200 if report["ok"] else 500)
-
+    part.extend(app)
     return app
 
 
 class _Figures(Collector):
-    """Turns dicts of numbers into metric families at each scrape."""
+    """Turns numbers by name into metric families at each scrape."""
 
     def __init__(self, figures: Callable[[], Mapping[str, Figures]]) -> None:
         self._figures = figures

@@ -1,32 +1,118 @@
-"""The lifecycle of a process, once: stop on a signal or when the heart stops, serve apps meanwhile."""
+"""The lifecycle of a process, once: settings, log, resources, control app, stop.
+
+Data ports serve before the control app is imported; stopping goes the other way round.
+"""
 
 import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+from viabtc.edges import systemd
+from viabtc.service import logs
+from viabtc.service.common import Common, raise_limits
+from viabtc.service.failure import EXIT_FAULT, EXIT_OK, StartFailure
+from viabtc.service.settings import Findings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-EXIT_OK: Final = 0
-EXIT_FAULT: Final = 1
-EXIT_CONFIGURATION: Final = 2
-
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
-_HEARTBEAT_S: Final = 0.2
-"""Pause between looks at whether the engine is alive."""
+_LOOK_S: Final = 0.2
+"""Pause between looks at whether the work goes on."""
+
+_BEAT_S: Final = 1.0
+"""Within this the part that does the work answers, or the watchdog is not fed."""
+
+_GRACE_S: Final = 2
+"""Requests to the control app may take this long when the process stops."""
+
+Figures = Mapping[str, float]
 
 
-class StartFailure(Exception):  # noqa: N818
-    """The process cannot start: what is wrong, and what to do about it."""
+class Part:
+    """What a process is made of while it runs; services override what they have."""
 
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem}. What to do: {remedy}.")
-        self.problem = problem
-        self.remedy = remedy
+    def is_alive(self) -> bool:
+        """Whether the work goes on; False ends the process."""
+        return True
+
+    def is_ready(self) -> bool:
+        """Whether traffic may come: serving, and caught up."""
+        return True
+
+    async def beat(self) -> None:
+        """Returns once the part that does the work has answered."""
+
+    def status(self) -> dict[str, Any]:
+        """What an operator wants to see first."""
+        return {}
+
+    def figures(self) -> Mapping[str, Figures]:
+        """Metrics by part of the service, such as `engine` or `rpc`."""
+        return {}
+
+    def extend(self, app: "FastAPI") -> None:
+        """Adds routes of its own to the control app."""
+
+
+class HasCommon(Protocol):
+    """Settings of a service."""
+
+    @property
+    def common(self) -> Common:
+        """What all services share."""
+
+
+S = TypeVar("S", bound=HasCommon)
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Generic[S]):
+    """A service: how its file is read, and what it opens."""
+
+    name: str
+    read: Callable[[Path], tuple[S, Findings]]
+    open: Callable[[S, Any], AbstractAsyncContextManager[Part]]
+    """Opens everything but the control app; gets the settings and the log."""
+
+
+def main(service: Service[S], path: Path) -> int:
+    """Runs a service from its configuration file; the exit code.
+
+    Raises:
+        SettingsError, StartFailure: it cannot start.
+    """
+    settings, findings = service.read(path)
+    common = settings.common
+    raise_limits(common)
+    log = logs.set_up(service.name, common.log)
+    for finding in findings.warnings():
+        log.warning("configuration", key=finding.key, what=finding.what, right=finding.right)
+
+    async def serve() -> int:
+        async with contextlib.AsyncExitStack() as stack:
+            control = None
+            if common.control is not None:
+                control = stack.enter_context(listen(*common.control, "the control app"))
+            part = await stack.enter_async_context(service.open(settings, log))
+            if control is not None:
+                from viabtc.service.control import build_control
+
+                await stack.enter_async_context(serving(build_control(service.name, part), control))
+            log.info("server start", **part.status())
+            print("server start", flush=True)  # noqa: T201 - the original's line for its operator
+            code = await until_stopped(part)
+        log.info("server stop", exit_code=code)
+        return code
+
+    return run(serve)
 
 
 def listen(host: str, port: int, what: str) -> socket.socket:
@@ -61,7 +147,13 @@ async def serving(app: "FastAPI", sock: socket.socket) -> AsyncIterator[None]:
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]))
     try:
@@ -72,24 +164,48 @@ async def serving(app: "FastAPI", sock: socket.socket) -> AsyncIterator[None]:
             await task
 
 
-async def until_stopped(is_alive: Callable[[], bool]) -> int:
-    """Waits for a stop signal, or for the engine's end; the exit code."""
+async def until_stopped(part: Part) -> int:
+    """Waits for a stop signal, or for the end of the work; the exit code.
+
+    The service manager hears that we are ready once `part` is, and is fed as long as `part` beats.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
+    interval = systemd.watchdog_interval_s()
+    fed = loop.time()
+    is_announced = False
+    code = EXIT_OK
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _HEARTBEAT_S)
-        if not is_alive():
-            return EXIT_FAULT
-    return EXIT_OK
+            await asyncio.wait_for(stop.wait(), _LOOK_S)
+        if not part.is_alive():
+            code = EXIT_FAULT
+            break
+        if not is_announced and part.is_ready():
+            is_announced = True
+            systemd.notify(systemd.READY)
+        if interval is not None and loop.time() - fed >= interval:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(part.beat(), _BEAT_S)
+                systemd.notify(systemd.WATCHDOG)
+                fed = loop.time()
+    systemd.notify(systemd.STOPPING)
+    return code
 
 
-def run(main: Callable[[], Any]) -> int:
+async def cancel(task: "asyncio.Task[None]") -> None:
+    """Ends a task and waits for it."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def run(serve: Callable[[], Any]) -> int:
     """Runs a coroutine on the fastest event loop that is installed; its result is the exit code."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code: int = runner.run(main())
+        code: int = runner.run(serve())
     return code

@@ -1,15 +1,27 @@
-"""Reading an original's configuration file: everything is checked, and every problem is found at once.
+"""Reading a configuration file of the original: every problem is found at once.
 
-A problem names the key, what is wrong with it and what would be right. Unknown keys are warnings that name
-the nearest known one.
+A problem names the key, what is wrong with it and what would be right. Unknown keys are warnings
+that name the nearest known one.
 """
 
 import difflib
+import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+PORT_MAX: Final = 65_535
+
+SOCKET_TYPES: Final = ("tcp", "udp", "stream", "dgram", "seqpacket")
+"""Types of socket that addresses name."""
+
+_PATH_BYTES_MAX: Final = 107
+"""Longest path of a UNIX socket."""
+
+Place = tuple[str, int]
+"""Numeric IPv4 host, port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,13 @@ class Findings:
     unknown: list[Problem] = field(default_factory=list)
     """Keys that nothing reads."""
     idle: list[Problem] = field(default_factory=list)
-    """Keys that are accepted and have no effect here, with the reason."""
+    """Keys that are accepted and have no effect, with the reason."""
+    exposed: list[Problem] = field(default_factory=list)
+    """Addresses that other machines may reach."""
+
+    def warnings(self) -> list[Problem]:
+        """All but the problems."""
+        return [*self.unknown, *self.exposed, *self.idle]
 
 
 REQUIRED: Final = object()
@@ -65,11 +83,12 @@ class Section:
         """Notes that a member is wrong."""
         self.findings.problems.append(Problem(self.key(name), what, right))
 
-    def idle(self, name: str, why: str) -> None:
-        """Accepts a member without effect."""
-        self._known.add(name)
-        if name in self.data:
-            self.findings.idle.append(Problem(self.key(name), "has no effect", why))
+    def idle(self, why: str, *names: str) -> None:
+        """Accepts members without effect."""
+        for name in names:
+            self._known.add(name)
+            if name in self.data:
+                self.findings.idle.append(Problem(self.key(name), "has no effect", why))
 
     def leave(self, *names: str) -> None:
         """Leaves members to another reader."""
@@ -80,19 +99,15 @@ class Section:
         value = self._take(name, default, "a string")
         if isinstance(value, str):
             return value
-        self._wrong_type(name, value, "a string")
+        self._wrong(name, value, "a string")
         return ""
 
-    def texts(self, name: str, default: object = REQUIRED) -> list[str]:
-        """A string or a list of strings."""
-        value = self._take(name, default, "a string or an array of strings")
-        if isinstance(value, str):
-            return [value]
-        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            return value
-        if value is not None and not (isinstance(value, list) and value is default):
-            self._wrong_type(name, value, "a string or a non-empty array of strings")
-        return []
+    def word(self, name: str, default: str, *words: str) -> str:
+        """One of some words."""
+        value = self.text(name, default)
+        if value and value not in words:
+            self._wrong(name, value, " or ".join(words))
+        return value
 
     def integer(
         self, name: str, default: object = REQUIRED, *, low: int = 0, high: int = 2**32 - 1
@@ -102,20 +117,20 @@ class Section:
         value = self._take(name, default, right)
         if isinstance(value, int) and not isinstance(value, bool):
             if not low <= value <= high:
-                self.problem(name, f"is {value}", right)
+                self._wrong(name, value, right)
             return value
-        self._wrong_type(name, value, right)
+        self._wrong(name, value, right)
         return low
 
-    def number(self, name: str, default: object = REQUIRED, *, low: float, high: float) -> float:
-        """An integer or real in [low, high]."""
-        right = f"a number from {low:g} to {high:g}"
+    def seconds(self, name: str, default: object = REQUIRED, *, low: float, high: float) -> float:
+        """An integer or real number of seconds in [low, high]."""
+        right = f"a number of seconds from {low:g} to {high:g}"
         value = self._take(name, default, right)
         if isinstance(value, int | float) and not isinstance(value, bool):
             if not low <= value <= high:
-                self.problem(name, f"is {value}", right)
-            return float(value)
-        self._wrong_type(name, value, right)
+                self._wrong(name, value, right)
+            return value
+        self._wrong(name, value, right)
         return low
 
     def flag(self, name: str, default: object = REQUIRED) -> bool:
@@ -123,15 +138,57 @@ class Section:
         value = self._take(name, default, "true or false")
         if isinstance(value, bool):
             return value
-        self._wrong_type(name, value, "true or false")
+        self._wrong(name, value, "true or false")
         return False
+
+    def addresses(
+        self, name: str, types: tuple[str, ...] = SOCKET_TYPES, default: object = REQUIRED
+    ) -> tuple[str, ...]:
+        """One or more addresses such as `tcp@127.0.0.1:7316` or `stream@/run/a.sock`."""
+        right = f"TYPE@PLACE (types: {', '.join(types)}), such as {_example(types[0])}"
+        value = self._take(name, default, right)
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list | tuple) or (not items and items is not default):
+            self._wrong(name, value, f"{right}, or a list of them")
+            return ()
+        for item in items:
+            if not isinstance(item, str) or not _is_address(item, types):
+                self._wrong(name, item, right)
+            elif item.partition("@")[0].lower() in {"tcp", "udp"}:
+                self._note_exposure(name, item.partition("@")[2])
+        return tuple(items)
+
+    def place(self, name: str, default: object = REQUIRED) -> Place | None:
+        """`HOST:PORT` or `tcp@HOST:PORT` with a numeric IPv4 host; an empty text for none."""
+        right = "HOST:PORT with a numeric IPv4 host"
+        value = self._take(name, default, right)
+        if value == "":
+            return None
+        place = read_place(value) if isinstance(value, str) else None
+        if place is None:
+            self._wrong(name, value, right)
+            return None
+        self._note_exposure(name, f"{place[0]}:{place[1]}")
+        return place
+
+    def remote_place(self, name: str, default: object = REQUIRED) -> Place:
+        """`HOST:PORT` of another process; the host may be a name."""
+        right = "HOST:PORT"
+        value = self._take(name, default, right)
+        host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        number = read_port(port)
+        if not host or number is None:
+            self._wrong(name, value, right)
+            return ("", 0)
+        return host, number
 
     def section(self, name: str, *, is_required: bool = True) -> "Section":
         """An object; an empty one when it is absent and may be."""
         value = self._take(name, REQUIRED if is_required else {}, "an object")
         if isinstance(value, dict):
             return Section(value, self.findings, self.key(name))
-        self._wrong_type(name, value, "an object")
+        self._wrong(name, value, "an object")
+        # What it lacks has been said in one sentence.
         return Section({}, Findings(), self.key(name))
 
     def close(self) -> None:
@@ -152,9 +209,17 @@ class Section:
             return None
         return default
 
-    def _wrong_type(self, name: str, value: object, right: str) -> None:
+    def _wrong(self, name: str, value: object, right: str) -> None:
         if name in self.data:
             self.problem(name, f"is {json.dumps(value)[:60]}", right)
+
+    def _note_exposure(self, name: str, place: str) -> None:
+        host = place.rpartition(":")[0]
+        if name in self.data and not ipaddress.IPv4Address(host).is_loopback:
+            what = f"opens {place} to other machines, without authentication"
+            self.findings.exposed.append(
+                Problem(self.key(name), what, "127.0.0.1, unless a firewall guards it")
+            )
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -164,27 +229,50 @@ def load(path: Path) -> dict[str, Any]:
         SettingsError: it cannot be read, or is not one JSON object.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = Problem("(file)", f"cannot be read: {error}", "the path of a readable JSON file")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = Problem("(file)", f"cannot be read: {error.strerror}", "a readable JSON file")
         raise SettingsError(str(path), [problem]) from error
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        problem = Problem("(file)", f"is not JSON: {error}", "one JSON object, as in deploy/config")
+    except (ValueError, RecursionError) as error:
+        problem = Problem("(file)", f"is not JSON: {error}", "one JSON object")
         raise SettingsError(str(path), [problem]) from error
     if not isinstance(data, dict):
-        problem = Problem("(file)", "is not an object", "one JSON object, as in deploy/config")
+        problem = Problem("(file)", "is not an object", "one JSON object")
         raise SettingsError(str(path), [problem])
     return data
 
 
-def split_address(section: Section, name: str, text: str) -> tuple[str, int] | None:
-    """Host and port of `tcp@HOST:PORT` or `HOST:PORT`; notes a problem otherwise."""
-    place = text.partition("@")[2] if "@" in text else text
+def read_place(text: str) -> Place | None:
+    """Host and port of `HOST:PORT` or `tcp@HOST:PORT`; None when it is neither."""
+    kind, _, place = text.rpartition("@")
     host, _, port = place.rpartition(":")
-    kind = text.partition("@")[0].lower() if "@" in text else "tcp"
-    if kind == "tcp" and host and port.isdigit() and int(port) < 65536:
-        return host, int(port)
-    section.problem(name, f'is "{text}"', "tcp@HOST:PORT with a numeric IPv4 address")
-    return None
+    number = read_port(port)
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return None
+    return (host, number) if number is not None and kind.lower() in {"", "tcp"} else None
+
+
+def read_port(text: str) -> int | None:
+    """A port as C's base-0 parser reads it: decimal, 0x hexadecimal, leading 0 octal."""
+    lower = text.lower()
+    is_octal = len(lower) > 1 and lower.startswith("0") and lower[1:].isdigit()
+    try:
+        number = int(lower, 8) if is_octal else int(lower, 0)
+    except ValueError:
+        return None
+    return number if 0 <= number <= PORT_MAX else None
+
+
+def _is_address(text: str, types: tuple[str, ...]) -> bool:
+    kind, _, place = text.partition("@")
+    if kind.lower() not in types:
+        return False
+    if kind.lower() in {"tcp", "udp"}:
+        return read_place(place) is not None
+    return 0 < len(place.encode()) <= _PATH_BYTES_MAX
+
+
+def _example(kind: str) -> str:
+    return f"{kind}@127.0.0.1:7316" if kind in {"tcp", "udp"} else f"{kind}@/run/viabtc.sock"

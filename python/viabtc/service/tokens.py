@@ -1,0 +1,104 @@
+"""Bearer tokens of the embedded exchange: who may act as whom, until keys exist.
+
+The file holds one line a token: identity, blank, token. Identities are `admin` and `user-<id>`.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
+
+ADMIN: Final = "admin"
+
+DEMO_USERS: Final = (1, 2)
+"""Users that get a token when the file is made."""
+
+_MODE: Final = 0o600
+_USER: Final = "user-"
+_TOKEN_BYTES: Final = 24
+_USER_ID_MAX: Final = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a token stands for."""
+
+    user: int | None
+    """None for the administrator."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether administration is allowed."""
+        return self.user is None
+
+
+class Tokens:
+    """The tokens of a file."""
+
+    def __init__(self, by_name: Mapping[str, str]) -> None:
+        self.by_name = dict(by_name)
+        """Identity to token, in the order of the file."""
+
+    def identity_of(self, token: str) -> Identity | None:
+        """Who the token stands for; None when nobody. Takes the same time for every wrong token."""
+        found = None
+        for name, known in self.by_name.items():
+            if secrets.compare_digest(known.encode(), token.encode()):
+                user = None if name == ADMIN else int(name.removeprefix(_USER))
+                found = Identity(user)
+        return found
+
+    def user_of(self, token: str) -> int | None:
+        """The user that the token stands for; None for the administrator's and unknown ones."""
+        identity = self.identity_of(token)
+        return None if identity is None else identity.user
+
+
+def open_tokens(path: Path) -> Tokens:
+    """Reads the file; makes it with an administrator and the demo users when it is not there.
+
+    Raises:
+        StartFailure: it cannot be read or made, or others may read it.
+    """
+    try:
+        if not path.exists():
+            _make(path)
+        if path.stat().st_mode & 0o077:
+            raise StartFailure(
+                f"{path} can be read by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
+            )
+        return _parse(path, path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StartFailure(
+            f"cannot use the tokens in {path}: {error.strerror}", "check the folder's permissions"
+        ) from error
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = [ADMIN, *(f"{_USER}{user}" for user in DEMO_USERS)]
+    lines = "".join(f"{name} {secrets.token_urlsafe(_TOKEN_BYTES)}\n" for name in names)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "w") as file:
+        file.write(lines)
+
+
+def _parse(path: Path, text: str) -> Tokens:
+    tokens: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name, _, token = line.partition(" ")
+        if not line or line.startswith("#"):
+            continue
+        user = name.removeprefix(_USER)
+        is_user = name.startswith(_USER) and user.isdecimal() and int(user) <= _USER_ID_MAX
+        if not token or name in tokens or not (name == ADMIN or is_user):
+            raise StartFailure(
+                f"line {number} of {path} is no token",
+                "write `admin TOKEN` or `user-ID TOKEN`, each once, or remove the file",
+                EXIT_CONFIGURATION,
+            )
+        tokens[name] = token
+    return Tokens(tokens)
