@@ -1,0 +1,110 @@
+"""Measures every figure that bench/README.md names and says which targets are met.
+
+`make bench` runs all of it; `bench/run.py --only resting --seconds 5` a part. Every server that is
+measured gets the same load from the same programs, in turn, several times; the best of the turns
+counts, because noise only ever takes away.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from figures import FIGURES, Bench, Figure, Reading, Unavailable
+from report import Row, best, machine, report
+from servers import ROOT, Server, our_server, output_of
+
+RESULTS: Final = ROOT / "bench" / "results"
+FUND_S: Final = 0.1
+"""Length of the run whose purpose is that users get their funds."""
+
+
+def main() -> int:
+    """Measures, prints, writes the results file."""
+    given = options()
+    wanted = [name for name in given.only.split(",") if name]
+    unknown = set(wanted) - {figure.name for figure in FIGURES}
+    if unknown:
+        print(f"no such figure: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    if shutil.which("wrk") is None:
+        print("wrk is missing: apt-get install wrk", file=sys.stderr)
+        return 2
+    figures = [figure for figure in FIGURES if not wanted or figure.name in wanted]
+    output_of(["cargo", "build", "--release", "-q", "-p", "viabtc-load"])
+    bench = Bench(given.seconds, given.warmup, given.users, given.market, given.assets)
+    facts = machine()
+    with our_server(given.config) as ours:
+        servers = [ours]
+        if given.against or given.against_http:
+            servers.append(Server("other", given.against, given.against_http))
+        for server in servers:
+            protocol = "rpc" if server.rpc else "http"
+            bench.load(server, protocol, "balance", "--seconds", str(FUND_S), "--warmup", "0")
+        rows = measure(bench, servers, figures, given.turns)
+    core = [] if given.no_core or wanted else core_alone()
+    text = report(bench, facts, rows, core, given.turns)
+    file = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{given.what}.md"
+    RESULTS.mkdir(exist_ok=True)
+    file.write_text(text)
+    print(f"\n{text}\nwritten to {file.relative_to(ROOT)}")
+    return 0
+
+
+def measure(bench: Bench, servers: list[Server], figures: list[Figure], turns: int) -> list[Row]:
+    """All figures of all servers, in turn."""
+    rows = []
+    for figure in figures:
+        readings: dict[str, list[Reading]] = {server.name: [] for server in servers}
+        for turn in range(turns):
+            for server in servers if turn % 2 == 0 else reversed(servers):
+                with contextlib.suppress(Unavailable):
+                    reading = figure.measure(bench, server)
+                    if reading is not None:
+                        readings[server.name].append(reading)
+        row = Row(figure, {name: best(figure, each) for name, each in readings.items()})
+        rows.append(row)
+        print(row.line(), flush=True)
+    return rows
+
+
+def core_alone() -> list[str]:
+    """What the benchmark programs of the crates print, as far as there are any."""
+    lines = []
+    for benches in sorted(ROOT.glob("rust/*/benches")):
+        crate = benches.parent.name
+        arguments = ["cargo", "bench", "-q", "-p", f"viabtc-{crate}"]
+        print(f"{' '.join(arguments)} ...", flush=True)
+        lines += [f"`{' '.join(arguments)}`", "", "```text"]
+        lines += [*output_of(arguments).strip().splitlines(), "```", ""]
+    return lines
+
+
+def options() -> argparse.Namespace:
+    """The command line; `AGAINST` and `AGAINST_HTTP` stand for options, too."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="names of figures, with commas between")
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--warmup", type=float, default=2.0)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--users", type=int, default=1_000)
+    parser.add_argument("--market", default="BTCUSDT")
+    parser.add_argument("--assets", default="BTC,USDT", help="what is traded, what it is priced in")
+    parser.add_argument("--config", type=Path, help="matchengine file for our server")
+    parser.add_argument(
+        "--against", default=os.environ.get("AGAINST"), help="RPC port of another server"
+    )
+    parser.add_argument(
+        "--against-http", default=os.environ.get("AGAINST_HTTP"), help="HTTP port of the other one"
+    )
+    parser.add_argument("--no-core", action="store_true", help="leave the crates' benchmarks out")
+    parser.add_argument("--what", default="bench", help="last part of the results file's name")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
