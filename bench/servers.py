@@ -39,9 +39,7 @@ class Server:
 
 def output_of(arguments: list[str], environment: dict[str, str] | None = None) -> str:
     """What a program prints; it must succeed."""
-    done = subprocess.run(  # noqa: S603 - programs of this repository, and wrk
-        arguments, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         message = f"{' '.join(arguments)} failed ({done.returncode}):\n{done.stdout}{done.stderr}"
         raise SystemExit(message)
@@ -69,7 +67,7 @@ def our_server(config: Path | None) -> Iterator[Server]:
     if config is not None:
         arguments += ["--config", str(config)]
     with (data / "log").open("w") as log:
-        process = subprocess.Popen(arguments, stdout=log, stderr=log)  # noqa: S603 - ours
+        process = subprocess.Popen(arguments, stdout=log, stderr=log)
     try:
         wait_for_port(rpc, process, data / "log")
         yield Server("viabtc", f"127.0.0.1:{rpc}", f"127.0.0.1:{http}", process.pid)
