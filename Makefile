@@ -1,11 +1,74 @@
-# The verbs of this repository. `make test` is what continuous integration runs, and nothing else.
+# The verbs of this repository. `make run` starts the exchange, `make test` proves it; both do all
+# set-up themselves. Continuous integration runs `make test` and nothing else.
 
-.PHONY: check test
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+RUST := $(shell find rust Cargo.toml Cargo.lock rust-toolchain.toml -type f)
 
-# What a commit needs.
-check:
+.PHONY: build run lint check test test-packages bench prove fuzz wheel clean
+
+# Everything needed to run from source, ready in .venv.
+build: $(VENV)/built
+
+$(VENV)/bin/maturin:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "viabtc needs Python 3.11 or newer; python3 is $$(python3 --version)"; exit 1; }
+	@command -v cargo > /dev/null || \
+		{ echo "viabtc needs Rust (cargo); see https://rustup.rs"; exit 1; }
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet 'maturin>=1.9,<2'
+
+$(VENV)/built: $(VENV)/bin/maturin pyproject.toml $(RUST)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --quiet --release
+	touch $@
+
+# As built, with what checks and tests import.
+$(VENV)/tested: $(VENV)/built
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --quiet --release --extras test
+	touch $@
+
+# The exchange on its embedded default; RUN passes options on, such as RUN='--http 127.0.0.1:8081'.
+run: build
+	$(VENV)/bin/viabtc run $(RUN)
+
+# Format, lint, types.
+lint: $(VENV)/tested
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --workspace
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	$(VENV)/bin/ruff check --quiet python tests bench
+	$(VENV)/bin/ruff format --quiet --check python tests bench
+	$(VENV)/bin/mypy
 
-test: check
+# What a commit needs: lint, and the tests that are quick.
+check: lint
+	cargo test --quiet --workspace
+	$(VENV)/bin/pytest --quiet tests/architecture tests/contract tests/unit
+
+# Installs what the tests drive: databases, brokers, proxies, browsers.
+test-packages:
+	tests/install.sh
+
+# Every test.
+test: test-packages lint
+	VIABTC_COMMANDS=1000000 cargo test --workspace
+	$(VENV)/bin/pytest
+
+# Every figure of bench/README.md; AGAINST=host:port measures another server beside ours.
+bench: $(VENV)/tested
+	$(PYTHON) bench/run.py
+
+# The full reliability figures, in resumable parts.
+prove: test-packages $(VENV)/tested
+	$(PYTHON) tests/prove.py
+
+# Decoders against generated input for as long as FUZZ_SECONDS each.
+FUZZ_SECONDS ?= 600
+fuzz:
+	VIABTC_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --release --workspace --test fuzz
+
+# A wheel for any x86-64 Linux with Python 3.11 or newer.
+wheel: $(VENV)/bin/maturin
+	$(VENV)/bin/maturin build --quiet --release --out dist
+
+clean:
+	rm -rf $(VENV) target dist build
