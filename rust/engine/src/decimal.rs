@@ -72,7 +72,8 @@ impl Decimal {
         }
     }
 
-    /// `a x b`, whose scales add up to `scale`, cut to [`DIGITS_MAX`] digits.
+    /// `a x b`, whose scales add up to `scale`, cut to [`DIGITS_MAX`] digits. A product of 10^34 or more,
+    /// beyond all sums of the exchange, is the largest number of that many digits.
     ///
     /// Both factors are non-negative.
     pub fn product(a: i128, b: i128, scale: u8) -> Decimal {
@@ -85,8 +86,10 @@ impl Decimal {
         let mut wide = multiply_wide(a as u128, b as u128);
         let mut scale = scale;
         while wide.0 != 0 || wide.1 >= POWERS_OF_TEN[DIGITS_MAX as usize] {
-            wide = divide_wide_by_ten(wide);
-            scale = scale.checked_sub(1).expect("a product of supply and rate stays below 10^34");
+            let Some(less) = scale.checked_sub(1) else {
+                return Decimal { coefficient: power_of_ten(DIGITS_MAX) - 1, scale: 0 };
+            };
+            (wide, scale) = (divide_wide_by_ten(wide), less);
         }
         Decimal { coefficient: wide.1 as i128, scale }
     }
@@ -140,13 +143,16 @@ impl Decimal {
 
     /// Compares values, whatever the scales; both non-negative.
     pub fn compare(self, other: Decimal) -> Ordering {
+        if self.scale > other.scale {
+            return other.compare(self).reverse();
+        }
         let (a, b) = (self.coefficient as u128, other.coefficient as u128);
-        let (factor_a, factor_b) = if self.scale < other.scale {
-            (POWERS_OF_TEN[usize::from(other.scale - self.scale)], 1)
-        } else {
-            (1, POWERS_OF_TEN[usize::from(self.scale - other.scale)])
-        };
-        multiply_wide(a, factor_a).cmp(&multiply_wide(b, factor_b))
+        match POWERS_OF_TEN.get(usize::from(other.scale - self.scale)) {
+            Some(factor) => multiply_wide(a, *factor).cmp(&(0, b)),
+            // Widened by 39 digits or more, anything but zero is above all coefficients.
+            None if a == 0 => a.cmp(&b),
+            None => Ordering::Greater,
+        }
     }
 }
 
@@ -387,6 +393,28 @@ mod tests {
         assert_eq!(Decimal::product(a, 25, 24), Decimal { coefficient: a * 25 / 10, scale: 23 });
         let wide = Decimal::product(power_of_ten(33) + 1, power_of_ten(12), 40);
         assert_eq!(wide, Decimal { coefficient: power_of_ten(33) + 1, scale: 28 });
+    }
+
+    #[test]
+    fn a_product_beyond_34_digits_before_the_point_is_the_largest_number() {
+        let largest = Decimal { coefficient: power_of_ten(DIGITS_MAX) - 1, scale: 0 };
+        assert_eq!(Decimal::product(power_of_ten(30), power_of_ten(30), 25), largest);
+        let fits = Decimal { coefficient: power_of_ten(33), scale: 0 };
+        assert_eq!(Decimal::product(power_of_ten(30), power_of_ten(30), 27), fits);
+    }
+
+    #[test]
+    fn values_compare_whatever_their_scales() {
+        let one = Decimal { coefficient: 1, scale: 0 };
+        for scale in 1..=38 {
+            let same = Decimal { coefficient: power_of_ten(u32::from(scale)), scale };
+            assert_eq!((one.compare(same), same.compare(one)), (Ordering::Equal, Ordering::Equal));
+        }
+        let tiny = Decimal { coefficient: i128::MAX, scale: 40 };
+        assert_eq!((one.compare(tiny), tiny.compare(one)), (Ordering::Greater, Ordering::Less));
+        let zero = Decimal::ZERO;
+        assert_eq!((zero.compare(tiny), tiny.compare(zero)), (Ordering::Less, Ordering::Greater));
+        assert_eq!(zero.compare(Decimal { coefficient: 0, scale: 40 }), Ordering::Equal);
     }
 
     #[test]

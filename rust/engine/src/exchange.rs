@@ -194,13 +194,14 @@ impl Exchange {
         }
         let factor = power_of_ten(u32::from(config.save_scale - config.show_scale));
         let supply_max = power_of_ten(SUPPLY_DIGITS_MAX + u32::from(config.save_scale));
-        let units = change.checked_mul(factor).ok_or(Rejection::InvalidArgument)?;
+        // What does not fit is far beyond any supply, and beyond any balance when it is negative.
+        let units = change.saturating_mul(factor);
         if units >= 0 {
             let supply = self.ledger.totals(asset).supply;
-            if supply.checked_add(units).is_none_or(|supply| supply >= supply_max) {
+            if supply.saturating_add(units) >= supply_max {
                 return Err(Rejection::InvalidArgument);
             }
-        } else if self.ledger.available(user, asset) < -units {
+        } else if self.ledger.available(user, asset) + units < 0 {
             return Err(Rejection::BalanceNotEnough);
         }
 

@@ -114,10 +114,10 @@ impl Exchange {
         let merged = |side: Side| {
             let mut levels: Vec<(i128, i128)> = Vec::new();
             for (price, amount) in book.levels(side) {
-                let price = match (interval, side) {
-                    (0, _) => price,
-                    (_, Side::Ask) => (price + interval - 1) / interval * interval,
-                    (_, Side::Bid) => price / interval * interval,
+                let below = if interval == 0 { price } else { price / interval * interval };
+                let price = match side {
+                    Side::Ask if below < price => below.saturating_add(interval),
+                    _ => below,
                 };
                 let count = levels.len();
                 match levels.last_mut() {

@@ -215,6 +215,8 @@ fn supply_stays_below_ten_to_the_fourteenth() {
     play.fund(1, BTC, "99999999999999").expect("below the bound");
     assert_eq!(play.fund(2, BTC, "1"), Err(Rejection::InvalidArgument));
     assert_eq!(play.fund(2, BTC, "-1"), Err(Rejection::BalanceNotEnough));
+    // 10^33 of the smallest units: more than any sum, and no more than not enough.
+    assert_eq!(play.fund(1, BCH, "-9999999999999999999999"), Err(Rejection::BalanceNotEnough));
 }
 
 #[test]
@@ -241,6 +243,9 @@ fn depth_rounds_asks_up_and_bids_down() {
     let depth = play.exchange.depth(MARKET, 2, 50_000_000);
     assert_eq!(depth.asks, [(1_050_000_000, 300_000_000), (1_100_000_000, 100_000_000)]);
     assert_eq!(depth.bids, [(950_000_000, 100_000_000), (0, 100_000_000)]);
+    let depth = play.exchange.depth(MARKET, 2, i128::MAX);
+    assert_eq!(depth.asks, [(i128::MAX, 400_000_000)]);
+    assert_eq!(depth.bids, [(0, 200_000_000)]);
 }
 
 fn snapshot(exchange: &Exchange) -> Vec<u8> {
@@ -341,47 +346,4 @@ fn a_refused_command_changes_nothing() {
     assert!(play.market(2, Side::Bid, "1", 0).is_err());
     assert!(play.cancel(1, 2).is_err());
     assert!((snapshot(&play.exchange), play.exchange.digest()) == before);
-}
-
-/// A seeded flow of everything: the audit after each command is the assertion.
-#[test]
-fn a_random_flow_keeps_every_invariant() {
-    let mut state =
-        std::env::var("VIABTC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
-    println!("VIABTC_SEED={state}");
-    let mut random = |below: u64| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
-    };
-    let mut play = Play::new();
-    let mut deals = 0;
-    for step in 0..5_000 {
-        if step % 500 == 0 {
-            // Goes on from the snapshot: what follows proves that nothing was left out.
-            let bytes = snapshot(&play.exchange);
-            let restored = restore(play.exchange.config().clone(), &bytes).expect("restores");
-            assert_eq!(restored.digest(), play.exchange.digest());
-            assert!(snapshot(&restored) == bytes, "equal states give equal bytes");
-            play.exchange = restored;
-        }
-        let user = random(5) as u32;
-        let side = if random(2) == 0 { Side::Ask } else { Side::Bid };
-        let amount = format!("{}.{:08}", random(3), random(100_000_000));
-        let price = format!("{}.{:08}", 9 + random(3), random(100_000_000));
-        play.time += random(1000) as i64;
-        let outcome = match random(10) {
-            0 => play.fund(user, if random(2) == 0 { BTC } else { BCH }, &amount),
-            1 => play.market(user, side, &amount, random(10_000)),
-            2..4 => {
-                let order = random(play.exchange.last_order_id() + 1);
-                play.cancel(user, order)
-            }
-            _ => play.limit(user, side, &amount, &price, random(10_000), random(10_000)),
-        };
-        deals += outcome.map_or(0, |events| {
-            events.iter().filter(|event| matches!(event, Event::Deal(_))).count()
-        });
-    }
-    assert!(deals > 100, "the flow trades: {deals} deals");
 }
