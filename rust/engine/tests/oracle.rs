@@ -1,0 +1,236 @@
+//! The engine against the naive one: the same random commands, and after each of them the same events or
+//! the same rejection; now and then everything that can be asked.
+//!
+//! `VIABTC_COMMANDS` sets the number of commands (200,000 without it), `VIABTC_SEED` repeats a run.
+
+mod naive;
+mod workload;
+
+use std::collections::BTreeMap;
+
+use naive::Naive;
+use viabtc_engine::decimal::power_of_ten;
+use viabtc_engine::{
+    AssetId, Command, Config, Event, Exchange, MarketId, OrderId, Rejection, Side, Stamp, Time,
+};
+use workload::{Random, Setting, Workload, seed, settings};
+
+const COMMANDS_DEFAULT: u64 = 200_000;
+
+/// Commands between two comparisons of everything.
+const COMPARED_EVERY: u64 = 64;
+
+/// Commands between two audits.
+const AUDITED_EVERY: u64 = 512;
+
+/// Commands after which the engine goes on from its own snapshot.
+const RESTORED_EVERY: u64 = 2_048;
+
+/// Both engines, and what was seen.
+struct Trial {
+    setting: &'static str,
+    exchange: Exchange,
+    naive: Naive,
+    applied: u64,
+    rejected: BTreeMap<&'static str, u64>,
+    deals: u64,
+    self_trades: u64,
+    /// The command at work: what a panic of the engine was about.
+    current: Option<(Time, Command)>,
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("setting {:?}, command {}: {:?}", self.setting, self.applied, self.current);
+        }
+    }
+}
+
+impl Trial {
+    fn new(setting: Setting) -> Trial {
+        Trial {
+            setting: setting.name,
+            exchange: Exchange::new(setting.config.clone()),
+            naive: Naive::new(setting.config),
+            applied: 0,
+            rejected: BTreeMap::new(),
+            deals: 0,
+            self_trades: 0,
+            current: None,
+        }
+    }
+
+    fn apply(&mut self, time: Time, command: Command) {
+        let stamp = Stamp { sequence: self.exchange.sequence() + 1, time };
+        self.current = Some((time, command.clone()));
+        let mut events = Vec::new();
+        let before = self.exchange.digest();
+        let outcome = self.exchange.apply(stamp, &command, &mut events);
+        if outcome.is_err() {
+            assert_eq!(self.exchange.digest(), before, "a refused command changes nothing");
+            assert_eq!(events, [], "a refused command makes no events");
+        }
+        let expected = self.naive.apply(time, &command);
+        assert_eq!(outcome.map(|()| events), expected);
+        match &expected {
+            Ok(events) => self.count(events),
+            Err(rejection) => *self.rejected.entry(rejection.name()).or_default() += 1,
+        }
+        self.applied += 1;
+    }
+
+    fn count(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Deal(deal) = event {
+                self.deals += 1;
+                self.self_trades += u64::from(deal.ask.user == deal.bid.user);
+            }
+        }
+    }
+
+    /// Everything that can be asked has the same answer.
+    fn compare(&self, random: &mut Random) {
+        let Trial { exchange, naive, .. } = self;
+        assert_eq!((exchange.last_order_id(), exchange.last_deal_id()), naive.counters());
+        assert_eq!(exchange.balances(), naive.balances());
+        for asset in 0..exchange.config().assets.len() as u16 {
+            let asset = AssetId(asset);
+            assert_eq!(exchange.asset_totals(asset), naive.asset_totals(asset), "{asset:?}");
+        }
+        for market in 0..exchange.config().markets.len() as u16 {
+            self.compare_market(MarketId(market), random);
+        }
+    }
+
+    fn compare_market(&self, market: MarketId, random: &mut Random) {
+        let Trial { exchange, naive, .. } = self;
+        assert_eq!(exchange.market_summary(market), naive.market_summary(market), "{market:?}");
+        let mut users = Vec::new();
+        for side in [Side::Ask, Side::Bid] {
+            let orders: Vec<_> = exchange.book(market, side).collect();
+            assert_eq!(orders, naive.book(market, side), "{market:?} {side:?}");
+            for order in orders {
+                assert_eq!(exchange.order(market, order.id), Some(order));
+                users.push(order.user);
+            }
+        }
+        assert_eq!(exchange.order(market, OrderId(exchange.last_order_id() + 1)), None);
+        users.sort_unstable();
+        users.dedup();
+        for user in users {
+            let orders = naive.open_orders(user, market);
+            assert_eq!(exchange.open_order_count(user, market), orders.len());
+            assert_eq!(exchange.open_orders(user, market).collect::<Vec<_>>(), orders);
+        }
+        let one =
+            power_of_ten(u32::from(exchange.config().markets[usize::from(market.0)].quote_scale));
+        let interval = match random.below(4) {
+            0 => 0,
+            1 => 1 + random.wide(one),
+            2 => one * (1 + random.wide(60)),
+            _ => 1,
+        };
+        let limit = random.index(102);
+        assert_eq!(
+            exchange.depth(market, limit, interval),
+            naive.depth(market, limit, interval),
+            "{market:?}, limit {limit}, interval {interval}"
+        );
+    }
+
+    /// Goes on from the snapshot: what follows proves that nothing was left out.
+    fn restore(&mut self) {
+        let bytes = snapshot(&self.exchange);
+        let restored = restored(self.exchange.config().clone(), &bytes);
+        assert_eq!(restored.digest(), self.exchange.digest());
+        assert!(snapshot(&restored) == bytes, "equal states give equal bytes");
+        self.exchange = restored;
+    }
+}
+
+fn snapshot(exchange: &Exchange) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    exchange.write_snapshot(&mut |piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
+fn restored(config: Config, bytes: &[u8]) -> Exchange {
+    let mut rest = bytes;
+    Exchange::restore(config, &mut |buffer| {
+        let count = buffer.len().min(rest.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        rest = &rest[count..];
+        count
+    })
+    .expect("a snapshot that was just written")
+}
+
+fn commands() -> u64 {
+    match std::env::var("VIABTC_COMMANDS") {
+        Ok(text) => text.parse().expect("VIABTC_COMMANDS is a number"),
+        Err(_) => COMMANDS_DEFAULT,
+    }
+}
+
+/// Runs one setting's share of the commands.
+fn agree(index: usize) {
+    let seed = seed();
+    let settings = settings();
+    let share = commands().div_ceil(settings.len() as u64);
+    let setting = settings.into_iter().nth(index).expect("a setting of this number");
+    let mut trial = Trial::new(setting);
+    let mut workload = Workload::new(&trial.exchange, Random::new(seed, 2 * index as u64));
+    let mut random = Random::new(seed, 2 * index as u64 + 1);
+    for number in 1..=share {
+        let (time, command) = workload.next(&trial.exchange);
+        trial.apply(time, command);
+        if number % COMPARED_EVERY == 0 || number == share {
+            trial.compare(&mut random);
+        }
+        if number % AUDITED_EVERY == 0 || number == share {
+            trial.exchange.audit().unwrap_or_else(|violation| panic!("{violation}"));
+        }
+        if number % RESTORED_EVERY == 0 {
+            trial.restore();
+        }
+    }
+    println!(
+        "{}: {share} commands, {} deals, {} with oneself, refused {:?}",
+        trial.setting, trial.deals, trial.self_trades, trial.rejected
+    );
+    // A run of this length that never met one of these was no trial.
+    if share >= 10_000 {
+        assert!(trial.deals > share / 20, "{} deals", trial.deals);
+        assert!(trial.self_trades > share / 200, "{} self trades", trial.self_trades);
+        for rejection in Rejection::ALL {
+            let name = rejection.name();
+            assert!(trial.rejected.contains_key(name), "{name} was never the answer");
+        }
+    }
+}
+
+#[test]
+fn both_agree_with_the_usual_decimals() {
+    agree(0);
+}
+
+#[test]
+fn both_agree_on_whole_numbers() {
+    agree(1);
+}
+
+#[test]
+fn both_agree_with_twenty_decimals() {
+    agree(2);
+}
+
+#[test]
+fn both_agree_with_four_decimals() {
+    agree(3);
+}
+
+#[test]
+fn both_agree_on_products_beyond_34_digits() {
+    agree(4);
+}
