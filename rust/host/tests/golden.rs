@@ -11,12 +11,7 @@ use viabtc_wire::methods::{ErrorCode, Owner, by_name};
 use viabtc_wire::reply::{write_common_error, write_outcome, write_query};
 use viabtc_wire::request::{DecodeError, Names, Request, decode};
 
-use support::{assert_same, golden, has_golden};
-
-const SCENARIOS: [&str; 9] = [
-    "balances", "limits", "markets", "flow-00", "flow-01", "flow-02", "flow-03", "flow-10",
-    "flow-11",
-];
+use support::{SCENARIOS, assert_same, golden, has_golden};
 
 /// Calls that the original wraps around and ours refuses: integers outside their field.
 const REFUSED_BY_US: [&str; 4] = [

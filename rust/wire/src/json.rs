@@ -128,6 +128,39 @@ pub fn write_members(members: &[(Cow<'_, str>, Value<'_>)], out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
+/// As [`write_value`], with the keys of every object in the order of their bytes.
+pub fn write_sorted(value: &Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Array(text) => {
+            out.push(b'[');
+            let mut scanner = Scanner { text, position: 0 };
+            let mut is_first = true;
+            let validated = scanner.array(1, &mut |element| {
+                separate(&mut is_first, out);
+                write_sorted(&element, out);
+            });
+            validated.expect("the text was validated");
+            out.push(b']');
+        }
+        Value::Object(text) => write_sorted_members(read_object(text), out),
+        _ => write_value(value, out),
+    }
+}
+
+/// Appends an object of `members`, all sorted as [`write_sorted`] does.
+pub fn write_sorted_members(mut members: Vec<(Cow<'_, str>, Value<'_>)>, out: &mut Vec<u8>) {
+    members.sort_by(|(a, _), (b, _)| a.cmp(b));
+    out.push(b'{');
+    let mut is_first = true;
+    for (key, value) in &members {
+        separate(&mut is_first, out);
+        write_narrow_string(key, out);
+        out.extend_from_slice(b": ");
+        write_sorted(value, out);
+    }
+    out.push(b'}');
+}
+
 /// Appends `, ` except the first time.
 pub fn separate(is_first: &mut bool, out: &mut Vec<u8>) {
     if !core::mem::take(is_first) {

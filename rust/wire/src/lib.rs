@@ -5,5 +5,8 @@ pub mod frame;
 pub mod json;
 pub mod messages;
 pub mod methods;
+pub mod operlog;
 pub mod reply;
 pub mod request;
+pub mod rows;
+pub mod sql;

@@ -11,6 +11,7 @@ use viabtc_engine::{
 };
 
 use crate::json::{Value, read_array, read_object, write_members};
+use crate::operlog;
 
 /// Most records a query answers with. Source: me_server.c, ORDER_LIST_MAX_LEN.
 pub const LIMIT_MAX: usize = 101;
@@ -163,7 +164,22 @@ pub fn decode(command: u32, params: &[u8], names: &Names) -> Result<Request, Dec
         }
         _ => return Err(DecodeError::MethodNotFound),
     };
+    // What the operation log could not hold must not take effect.
+    let request = request.filter(|request| match request {
+        Request::Query(_) => true,
+        Request::Write(write) => {
+            is_storable(write) && operlog::fits(command, params, &names.config)
+        }
+    });
     request.ok_or(DecodeError::InvalidArgument)
+}
+
+/// Whether the history's columns hold the texts of a command.
+fn is_storable(command: &Command) -> bool {
+    match command {
+        Command::UpdateBalance(update) => update.detail.len() <= operlog::DETAIL_BYTES_MAX,
+        Command::PlaceLimit(_) | Command::PlaceMarket(_) | Command::CancelOrder(_) => true,
+    }
 }
 
 fn balances(values: &[Value<'_>], names: &Names) -> Option<Query> {

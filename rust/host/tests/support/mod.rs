@@ -4,6 +4,12 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+/// Scenarios of the engine.
+pub const SCENARIOS: [&str; 9] = [
+    "balances", "limits", "markets", "flow-00", "flow-01", "flow-02", "flow-03", "flow-10",
+    "flow-11",
+];
+
 /// A file of the recordings.
 pub fn golden(file: &str) -> String {
     let path = golden_path(file);

@@ -100,6 +100,20 @@ fn texts_that_no_column_holds_are_refused() {
 }
 
 #[test]
+fn commands_that_the_operation_log_cannot_hold_are_refused() {
+    let update =
+        |count: usize| format!(r#"[1, "BTC", "w", 1, "1", {{"k": "{}"}}]"#, "x".repeat(count));
+    assert!(accepts(102, &update(65_000)));
+    assert!(!accepts(102, &update(65_536)));
+    // Four bytes here, twelve in the log.
+    assert!(accepts(102, &update(1).replace('x', &"\u{1f600}".repeat(5_000))));
+    assert!(!accepts(102, &update(1).replace('x', &"\u{1f600}".repeat(6_000))));
+    let order = |price: &str| format!(r#"[1, "BTCUSDT", 1, "1", "{price}", "0", "0", ""]"#);
+    assert!(accepts(201, &order(&format!("1.{}", "0".repeat(65_000)))));
+    assert!(!accepts(201, &order(&format!("1.{}", "0".repeat(65_536)))));
+}
+
+#[test]
 fn detail_gets_the_business_id_in_its_old_place_or_last() {
     let detail = |text: &str| {
         let params = format!(r#"[1, "BTC", "deposit", 5, "1", {text}]"#);

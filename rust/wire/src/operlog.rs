@@ -1,0 +1,169 @@
+//! The operation log's text of a command: what the original would have logged, so that it can replay it.
+
+use std::borrow::Cow;
+
+use viabtc_engine::decimal::{parse_fixed, power_of_ten, write_stripped};
+use viabtc_engine::{AssetConfig, Config};
+
+use crate::json::{JsonError, Value, read_array, read_object, separate, write_sorted};
+
+/// Bytes that the column `detail` holds.
+pub const DETAIL_BYTES_MAX: usize = 65_535;
+
+/// Bytes of parameters whose text fits the column however it is rewritten: a real of three bytes becomes
+/// 24, and nothing grows more.
+pub const PARAMS_BYTES_SAFE: usize = DETAIL_BYTES_MAX / 9;
+
+/// Appends `{"method": ..., "params": [...]}` with sorted keys.
+///
+/// A balance update's detail has its `id`, and its change is cut to the decimals that took effect: the
+/// original replays the text with more decimals than it applied. A text that says no more than what took
+/// effect stays as it was given.
+///
+/// # Errors
+/// When `params` is not a JSON array.
+///
+/// # Panics
+/// When `command` is not a writing method.
+pub fn write_operation(
+    command: u32,
+    params: &[u8],
+    config: &Config,
+    out: &mut Vec<u8>,
+) -> Result<(), JsonError> {
+    // Source: me_operlog.c and me_server.c.
+    let method = match command {
+        102 => "update_balance",
+        201 => "limit_order",
+        202 => "market_order",
+        204 => "cancel_order",
+        other => panic!("command {other} is not logged"),
+    };
+    let mut values = read_array(params)?;
+    let logged_detail = (command == 102).then(|| rewrite_update(&mut values, config)).flatten();
+    out.extend_from_slice(b"{\"method\": \"");
+    out.extend_from_slice(method.as_bytes());
+    out.extend_from_slice(b"\", \"params\": [");
+    let mut is_first = true;
+    for (index, value) in values.iter().enumerate() {
+        separate(&mut is_first, out);
+        match &logged_detail {
+            Some(detail) if index == 5 => out.extend_from_slice(detail),
+            _ => write_sorted(value, out),
+        }
+    }
+    out.extend_from_slice(b"]}");
+    Ok(())
+}
+
+/// Cuts the change; the text of the detail with its `id`. `None` for parameters of another shape.
+fn rewrite_update(values: &mut [Value<'_>], config: &Config) -> Option<Vec<u8>> {
+    let [_, Value::Text(asset), _, Value::Integer(id), change, Value::Object(detail)] = values
+    else {
+        return None;
+    };
+    let asset = config.assets.iter().find(|other| other.name == **asset);
+    if let (Some(asset), Value::Text(text)) = (asset, &*change)
+        && let Some(cut) = cut_change(text, asset)
+    {
+        *change = Value::Text(Cow::Owned(cut));
+    }
+    let mut members = read_object(detail);
+    members.retain(|(key, _)| key != "id");
+    members.push((Cow::Borrowed("id"), Value::Integer(*id)));
+    let mut out = Vec::new();
+    crate::json::write_sorted_members(members, &mut out);
+    Some(out)
+}
+
+/// The change in plain notation, when `text` says more than what took effect.
+fn cut_change(text: &str, asset: &AssetConfig) -> Option<String> {
+    let shown = parse_fixed(text, asset.show_scale).ok()?;
+    let saved = parse_fixed(text, asset.save_scale).ok()?;
+    let factor = power_of_ten(u32::from(asset.save_scale - asset.show_scale));
+    if shown.checked_mul(factor) == Some(saved) {
+        return None;
+    }
+    let mut cut = Vec::new();
+    write_stripped(shown, asset.show_scale, &mut cut);
+    String::from_utf8(cut).ok()
+}
+
+/// Whether the operation log can hold a command with these parameters.
+pub fn fits(command: u32, params: &[u8], config: &Config) -> bool {
+    if params.len() <= PARAMS_BYTES_SAFE {
+        return true;
+    }
+    let mut text = Vec::new();
+    write_operation(command, params, config, &mut text).is_ok() && text.len() <= DETAIL_BYTES_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let asset = AssetConfig { name: "BTC".into(), save_scale: 12, show_scale: 8 };
+        Config { assets: vec![asset], markets: Vec::new(), update_window: 1 }
+    }
+
+    fn operation(command: u32, params: &str) -> String {
+        let mut out = Vec::new();
+        write_operation(command, params.as_bytes(), &config(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn orders_are_logged_as_received() {
+        let params = r#"[2,"BTCBCH",  2, "1e4","0.99999","0.002","0.001","src'\u00e9"]"#;
+        let logged = "{\"method\": \"limit_order\", \"params\": [2, \"BTCBCH\", 2, \"1e4\", \"0.99999\", \
+                      \"0.002\", \"0.001\", \"src'\u{e9}\"]}";
+        assert_eq!(operation(201, params), logged);
+    }
+
+    #[test]
+    fn updates_have_their_id_sorted_keys_and_the_change_that_took_effect() {
+        let update = |change: &str, detail: &str| {
+            operation(102, &format!(r#"[1, "BTC", "w", 2, "{change}", {detail}]"#))
+        };
+        let logged = |change: &str, detail: &str| {
+            format!(
+                r#"{{"method": "update_balance", "params": [1, "BTC", "w", 2, "{change}", {detail}]}}"#
+            )
+        };
+        let nested = r#"{"z": {"b": 1, "a": [2, {"d": 1.5, "c": null}]}, "id": "old", "a": true}"#;
+        let sorted = r#"{"a": true, "id": 2, "z": {"a": [2, {"c": null, "d": 1.5}], "b": 1}}"#;
+        assert_eq!(update("-0.1", nested), logged("-0.1", sorted));
+        for (given, kept) in [
+            ("1.", "1."),
+            ("+1", "+1"),
+            ("1E-8", "1E-8"),
+            ("0.123456789123", "0.12345678"),
+            ("-0.123456789", "-0.12345678"),
+            ("0.000000001", "0"),
+            ("0.0000000000001", "0.0000000000001"),
+        ] {
+            assert_eq!(update(given, "{}"), logged(kept, r#"{"id": 2}"#));
+        }
+    }
+
+    #[test]
+    fn characters_that_the_column_cannot_hold_are_escaped() {
+        let logged =
+            operation(102, "[1, \"BTC\", \"w\", 2, \"1\", {\"\u{1f600}\": \"\u{1f600}\"}]");
+        assert!(logged.contains(r#"{"id": 2, "\uD83D\uDE00": "\uD83D\uDE00"}"#), "{logged}");
+    }
+
+    #[test]
+    fn what_the_column_cannot_hold_does_not_fit() {
+        let params = |count: usize| {
+            format!(r#"[1, "BTC", "w", 2, "1", {{"k": "{}"}}]"#, "x".repeat(count)).into_bytes()
+        };
+        let overhead = operation(102, core::str::from_utf8(&params(0)).unwrap()).len();
+        assert!(fits(102, &params(DETAIL_BYTES_MAX - overhead), &config()));
+        assert!(!fits(102, &params(DETAIL_BYTES_MAX - overhead + 1), &config()));
+        let reals =
+            format!(r#"[1, "BTC", "w", 2, "1", {{"k": [{}]}}]"#, vec!["5e9"; 2_000].join(","));
+        assert!(fits(102, reals.as_bytes(), &config()));
+    }
+}
