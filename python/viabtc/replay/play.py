@@ -31,7 +31,7 @@ from viabtc.replay.plan import (
     units,
 )
 from viabtc.replay.report import Check, Outcome, progress, show
-from viabtc.service.run import EXIT_FAULT, EXIT_OK, StartFailure
+from viabtc.service.failure import EXIT_FAULT, EXIT_OK, StartFailure
 
 SOURCE: Final = "replay"
 """Of every order, and reason of every deposit."""
@@ -62,7 +62,7 @@ async def _play(
     console: Console, file: Path, place: tuple[str, int], name: str, window: int
 ) -> int:
     events = read_events(file)
-    console.print(f"{file}: {len(events)} events")
+    console.print(f"{file}: {len(events)} events", soft_wrap=True)
     host, port = place
     async with AsyncExitStack() as stack:
         try:

@@ -1,0 +1,1 @@
+"""What tests of several folders share: real processes, protocols spoken byte by byte, the model."""

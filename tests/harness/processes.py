@@ -1,0 +1,219 @@
+"""Real processes of ours: on free ports, awaited with a deadline, stopped by their own id."""
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+VIABTC: Final = (sys.executable, "-m", "viabtc")
+
+START_DEADLINE_S: Final = 30.0
+STOP_DEADLINE_S: Final = 15.0
+
+_LOOK_S: Final = 0.01
+"""Pause between looks; the wait ends at once when the process does."""
+
+Place = tuple[str, int]
+
+
+class Reserved:
+    """A port that nobody else is given while this is open.
+
+    The socket is bound and does not listen, and both sides allow reuse: our process can take the
+    port, and the system hands it to no other.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@dataclass
+class Server:
+    """A running process with a control app."""
+
+    process: "subprocess.Popen[bytes]"
+    control: str
+    """Base address of the control app."""
+    output: Path
+    """Standard output and standard error."""
+    reserved: list[Reserved] = field(default_factory=list)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, Any]:
+        """Status and JSON document of a path of the control app.
+
+        Raises:
+            OSError: nobody answers.
+        """
+        url = urlsplit(self.control + path)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+        try:
+            connection.request(method, url.path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def status(self) -> dict[str, Any]:
+        """What the service says about itself."""
+        code, document = self.get("/status")
+        assert code == 200, document
+        assert isinstance(document, dict)
+        return document
+
+    def place(self, name: str) -> Place:
+        """Where the port called `name` in the status listens."""
+        value = self.status()[name]
+        if isinstance(value[0], str) and "@" in value[0]:
+            return split(value[0])
+        host, port = value
+        return host, port
+
+    def until_ready(self) -> None:
+        """Waits until the service says that traffic may come."""
+        self.until(lambda: self.get("/health/ready")[0] == 200)
+
+    def until(self, is_so: Callable[[], bool], deadline_s: float = START_DEADLINE_S) -> None:
+        """Waits for a condition; a service that does not answer yet does not fulfil it."""
+        deadline = time.monotonic() + deadline_s
+        while True:
+            if not self.is_running(_LOOK_S):
+                raise AssertionError(f"the process ended: {self.said()}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if is_so():
+                    return
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"did not come true in {deadline_s} s: {self.said()}")
+
+    def is_running(self, within_s: float = 0.0) -> bool:
+        """Whether the process still runs after a time; returns at once when it ends."""
+        try:
+            self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def said(self) -> str:
+        """What the process has written."""
+        return self.output.read_text(errors="replace")
+
+    def stop(self) -> int:
+        """Stops it as an operator does; the exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"did not stop in {STOP_DEADLINE_S} s: {self.said()}") from None
+        finally:
+            self._release()
+
+    def kill(self) -> None:
+        """Ends it as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+        self._release()
+
+    def _release(self) -> None:
+        for reserved in self.reserved:
+            reserved.close()
+
+
+def split(address: str) -> Place:
+    """Host and port of `tcp@HOST:PORT`."""
+    host, _, port = address.rpartition("@")[2].rpartition(":")
+    return host, int(port)
+
+
+def spawn(arguments: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
+    """Starts a command of ours, with everything it says in a file."""
+    with output.open("ab") as file:
+        return subprocess.Popen(
+            [*VIABTC, *arguments], stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+
+
+def start(arguments: Sequence[str], output: Path, control: str, reserved: list[Reserved]) -> Server:
+    """Starts a command of ours and waits until it is ready."""
+    server = Server(spawn(arguments, output), control, output, reserved)
+    server.until_ready()
+    return server
+
+
+def start_exchange(directory: Path, config: Path | None = None) -> Server:
+    """`viabtc run` with its data in `directory`."""
+    rest = Reserved()
+    arguments = ["run", "--data", str(directory / "data"), "--rest", rest.place]
+    for port in ("http", "rpc", "console"):
+        arguments += [f"--{port}", "127.0.0.1:0"]
+    if config is not None:
+        arguments += ["--config", str(config)]
+    return start(arguments, directory / "run.out", f"http://{rest.place}/control", [rest])
+
+
+def start_matchengine(
+    directory: Path, config: dict[str, Any], own: dict[str, Any] | None = None
+) -> Server:
+    """`viabtc matchengine` from `config`, with places, log and data of its own.
+
+    Args:
+        own: Keys of the section `viabtc` beside those.
+    """
+    control = Reserved()
+    path = directory / "matchengine.json"
+    settings = {
+        **config,
+        "log": {"path": str(directory / "matchengine"), "flag": "fatal,error,warn,info"},
+        "svr": {**config["svr"], "bind": "tcp@127.0.0.1:0"},
+        "cli": "tcp@127.0.0.1:0",
+        "viabtc": {"data": str(directory / "data"), "control": control.place, **(own or {})},
+    }
+    path.write_text(json.dumps(settings))
+    arguments = ["matchengine", str(path)]
+    return start(arguments, directory / "matchengine.out", f"http://{control.place}", [control])
+
+
+def start_accesshttp(directory: Path, services: dict[str, Place], **keys: Any) -> Server:
+    """`viabtc accesshttp` in front of `services`; those not named listen nowhere."""
+    control, nowhere = Reserved(), Reserved()
+    path = directory / "accesshttp.json"
+    settings = {
+        "log": {"path": str(directory / "accesshttp"), "flag": "fatal,error,warn,info"},
+        "alert": {"host": "accesshttp", "addr": nowhere.place},
+        "svr": {"bind": "tcp@127.0.0.1:0", "max_pkg_size": 102400},
+        "monitor": {"bind": "tcp@127.0.0.1:0", "max_pkg_size": 1024},
+        "viabtc": {"control": control.place},
+        **keys,
+    }
+    for name in ("matchengine", "marketprice", "readhistory"):
+        host, port = services.get(name, ("127.0.0.1", nowhere.port))
+        address = f"tcp@{host}:{port}"
+        settings[name] = {"name": name, "addr": address, "max_pkg_size": 2_000_000}
+    path.write_text(json.dumps(settings))
+    output = directory / "accesshttp.out"
+    process = spawn(["accesshttp", str(path)], output)
+    server = Server(process, f"http://{control.place}", output, [control, nowhere])
+    server.until(lambda: all(server.status()["links"][name] for name in services))
+    return server
