@@ -3,6 +3,7 @@
 pub mod envelope;
 pub mod frame;
 pub mod json;
+pub mod market;
 pub mod messages;
 pub mod methods;
 pub mod operlog;

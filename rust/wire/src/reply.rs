@@ -161,8 +161,16 @@ pub fn write_order(order: &Order, config: &Config, out: &mut Vec<u8>) {
 }
 
 fn write_success(id: i64, out: &mut Vec<u8>, write_result: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(b"{\"error\": null, \"result\": ");
+    out.extend_from_slice(SUCCESS_HEAD);
     write_result(out);
+    write_success_end(id, out);
+}
+
+/// What stands before the result of a success.
+pub(crate) const SUCCESS_HEAD: &[u8] = b"{\"error\": null, \"result\": ";
+
+/// Appends what stands behind the result of a success.
+pub(crate) fn write_success_end(id: i64, out: &mut Vec<u8>) {
     write_field("id", id, out);
     out.push(b'}');
 }
@@ -242,7 +250,7 @@ fn write_orders(
     });
 }
 
-fn write_list<T>(
+pub(crate) fn write_list<T>(
     brackets: &[u8; 2],
     items: impl Iterator<Item = T>,
     out: &mut Vec<u8>,
@@ -257,18 +265,18 @@ fn write_list<T>(
     out.push(brackets[1]);
 }
 
-fn write_key(key: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_key(key: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b", \"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\": ");
 }
 
-fn write_field(key: &str, number: i64, out: &mut Vec<u8>) {
+pub(crate) fn write_field(key: &str, number: i64, out: &mut Vec<u8>) {
     write_key(key, out);
     write_integer(number, out);
 }
 
-fn write_number(key: &str, units: i128, scale: u8, out: &mut Vec<u8>) {
+pub(crate) fn write_number(key: &str, units: i128, scale: u8, out: &mut Vec<u8>) {
     write_key(key, out);
     out.push(b'"');
     write_stripped(units, scale, out);
