@@ -133,19 +133,32 @@ pub const fn command_number(command: &Command) -> u32 {
 /// What one command did, as the feed carries it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FeedEntry<'a> {
-    /// RPC number of the command's method.
-    pub command: u32,
+    /// Which command, under which configuration.
+    pub origin: Origin,
     /// The parameters as the client sent them.
     pub params: &'a [u8],
     /// Oldest first.
     pub events: Vec<Event>,
 }
 
+/// What a feed record says of its command beside parameters and events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// RPC number of the command's method.
+    pub command: u32,
+    /// Its number in the operation log.
+    pub operlog_id: u64,
+    /// Digest of the configuration that names and scales of the events belong to: [`crate::configs`].
+    pub config: u64,
+}
+
 /// Appends a feed record's payload.
-pub fn write_feed_entry(command: u32, params: &[u8], events: &[Event], out: &mut Vec<u8>) {
+pub fn write_feed_entry(origin: Origin, params: &[u8], events: &[Event], out: &mut Vec<u8>) {
     let mut writer = Writer(out);
     writer.u8(VERSION);
-    writer.u32(command);
+    writer.u32(origin.command);
+    writer.u64(origin.operlog_id);
+    writer.u64(origin.config);
     writer.bytes(params);
     writer.u32(u32::try_from(events.len()).expect("a command makes fewer than 2^32 events"));
     for event in events {
@@ -160,7 +173,8 @@ pub fn write_feed_entry(command: u32, params: &[u8], events: &[Event], out: &mut
 pub fn read_feed_entry(payload: &[u8]) -> Result<FeedEntry<'_>, CodecError> {
     let mut reader = Reader(payload);
     read_version(&mut reader)?;
-    let command = reader.u32()?;
+    let origin =
+        Origin { command: reader.u32()?, operlog_id: reader.u64()?, config: reader.u64()? };
     let params = reader.bytes()?;
     let count = reader.u32()? as usize;
     // An event takes more than one byte, which bounds what a damaged count can reserve.
@@ -168,7 +182,7 @@ pub fn read_feed_entry(payload: &[u8]) -> Result<FeedEntry<'_>, CodecError> {
     for _ in 0..count {
         events.push(read_event(&mut reader)?);
     }
-    Ok(FeedEntry { command, params, events })
+    Ok(FeedEntry { origin, params, events })
 }
 
 fn write_event(writer: &mut Writer<'_>, event: &Event) {
@@ -467,10 +481,9 @@ mod tests {
             }),
         ];
         let mut payload = Vec::new();
-        write_feed_entry(201, b"[]", &events, &mut payload);
-        assert_eq!(
-            read_feed_entry(&payload),
-            Ok(FeedEntry { command: 201, params: b"[]", events })
-        );
+        let origin = Origin { command: 201, operlog_id: 7, config: u64::MAX };
+        write_feed_entry(origin, b"[]", &events, &mut payload);
+        let entry = FeedEntry { origin, params: b"[]", events };
+        assert_eq!(read_feed_entry(&payload), Ok(entry));
     }
 }

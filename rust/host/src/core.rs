@@ -14,7 +14,7 @@ use viabtc_wire::reply::{write_common_error, write_outcome, write_query};
 use viabtc_wire::request::Names;
 
 use crate::batch::{Batch, Bodies, Item, Layout, ReplyTo, Work};
-use crate::codec::{command_number, write_command, write_feed_entry};
+use crate::codec::{Origin, command_number, write_command, write_feed_entry};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::record::{KIND_COMMAND, KIND_DIGEST};
@@ -52,6 +52,8 @@ pub(crate) struct Core<S: Storage + Sync> {
     pub(crate) journal: Journal<S>,
     pub(crate) feed: FeedWriter<S>,
     pub(crate) names: Arc<Names>,
+    /// Digest of the configuration, which events name.
+    pub(crate) config: u64,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: fn() -> i64,
     pub(crate) layout: Layout,
@@ -193,7 +195,12 @@ impl<S: Storage + Sync> Core<S> {
             let digest = self.exchange.digest().to_le_bytes();
             self.journal.append(KIND_DIGEST, sequence, time, &digest)?;
         }
-        write_feed_entry(command_number(command), params, events, feed);
+        let origin = Origin {
+            command: command_number(command),
+            operlog_id: self.exchange.operlog_id(),
+            config: self.config,
+        };
+        write_feed_entry(origin, params, events, feed);
         feed_entries.push((feed.len(), sequence, time));
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::config_file::ConfigFile;
 use crate::core::{Core, Entry};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::start::{Recovery, StartError, microseconds_now, open};
+use crate::start::{Opened, Recovery, StartError, microseconds_now, open};
 
 /// Most requests that wait for the engine: about a second of its work. Above it ports answer error 3.
 const QUEUE_REQUESTS_MAX: usize = 262_144;
@@ -80,13 +80,14 @@ impl Host {
         let names = Arc::new(Names::new(&options.config.config));
         let metrics = Arc::new(Metrics::default());
         let on_fault = options.on_fault;
-        let (exchange, journal, feed, recovery) = open(&options)?;
+        let Opened { exchange, journal, feed, config, recovery } = open(&options)?;
         metrics.durable_sequence.store(exchange.sequence(), Release);
         let mut core = Core {
             exchange,
             journal,
             feed,
             names: Arc::clone(&names),
+            config,
             metrics: Arc::clone(&metrics),
             clock: microseconds_now,
             layout,

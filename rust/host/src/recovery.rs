@@ -5,7 +5,8 @@ use std::io::Read;
 use viabtc_engine::{Event, Exchange, RestoreError, Stamp, Time, Violation};
 use viabtc_journal::Record;
 
-use crate::codec::{CodecError, command_number, read_command};
+use crate::codec::{CodecError, Origin, command_number, read_command};
+use crate::configs;
 use crate::record::{KIND_COMMAND, KIND_CONFIG, KIND_DIGEST, read_config, write_config};
 
 /// Why files that are readable do not lead to a state.
@@ -54,6 +55,8 @@ pub enum RecoveryError {
 pub struct Replay {
     exchange: Option<Exchange>,
     events: Vec<Event>,
+    /// Digest of the configuration; 0 without one.
+    config: u64,
     /// Commands applied from the journal.
     pub replayed: u64,
 }
@@ -61,7 +64,7 @@ pub struct Replay {
 impl Replay {
     /// From nothing.
     pub fn empty() -> Replay {
-        Replay { exchange: None, events: Vec::new(), replayed: 0 }
+        Replay { exchange: None, events: Vec::new(), config: 0, replayed: 0 }
     }
 
     /// From a snapshot's content.
@@ -86,22 +89,25 @@ impl Replay {
         if let Some(error) = failed {
             return Err(unreadable(error));
         }
-        Ok(Replay { exchange: Some(exchange?), events: Vec::new(), replayed: 0 })
+        let exchange = exchange?;
+        let config = configs::digest(exchange.config());
+        Ok(Replay { exchange: Some(exchange), events: Vec::new(), config, replayed: 0 })
     }
 
-    /// Applies one record; `visit` gets each command's number, parameters' text and events.
+    /// Applies one record; `visit` gets each command's origin, parameters' text and events.
     ///
     /// # Errors
     /// When the record does not continue the state.
     pub fn apply(
         &mut self,
         record: &Record<'_>,
-        mut visit: impl FnMut(u32, &[u8], &[Event]),
+        mut visit: impl FnMut(Origin, &[u8], &[Event]),
     ) -> Result<(), RecoveryError> {
         let sequence = record.sequence;
         let codec = |error| RecoveryError::Codec { sequence, error };
         if record.kind == KIND_CONFIG {
             let (config, _) = read_config(record.payload).map_err(codec)?;
+            self.config = configs::digest(&config);
             self.exchange = Some(match self.exchange.take() {
                 None => Exchange::new(config),
                 Some(exchange) => exchange.reconfigure(config)?,
@@ -123,7 +129,12 @@ impl Replay {
             RecoveryError::Refused { sequence, reason: rejection.to_string() }
         })?;
         self.replayed += 1;
-        visit(command_number(&command), params, &self.events);
+        let origin = Origin {
+            command: command_number(&command),
+            operlog_id: exchange.operlog_id(),
+            config: self.config,
+        };
+        visit(origin, params, &self.events);
         Ok(())
     }
 

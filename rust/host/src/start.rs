@@ -10,6 +10,7 @@ use viabtc_journal::{
 };
 
 use crate::codec::write_feed_entry;
+use crate::configs;
 use crate::host::{Durability, Options};
 use crate::record::{KIND_CONFIG, write_config};
 use crate::recovery::{RecoveryError, Replay};
@@ -85,7 +86,15 @@ impl StartError {
     }
 }
 
-pub(crate) type Opened = (Exchange, Journal<Directory>, FeedWriter<Directory>, Recovery);
+/// What the engine's thread begins with.
+pub(crate) struct Opened {
+    pub(crate) exchange: Exchange,
+    pub(crate) journal: Journal<Directory>,
+    pub(crate) feed: FeedWriter<Directory>,
+    /// Digest of the configuration, which can be found by it.
+    pub(crate) config: u64,
+    pub(crate) recovery: Recovery,
+}
 
 /// Recovers and opens everything for writing.
 pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
@@ -117,10 +126,10 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
             }
             let Some(feed) = feed.as_mut() else { return false };
             let mut refilled = Ok(());
-            let applied = replay.apply(record, |command, params, events| {
+            let applied = replay.apply(record, |origin, params, events| {
                 if record.sequence > feed.sequence() {
                     payload.clear();
-                    write_feed_entry(command, params, events, &mut payload);
+                    write_feed_entry(origin, params, events, &mut payload);
                     refilled = feed.append(record.sequence, record.time, &payload);
                 }
             });
@@ -181,7 +190,9 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         seconds: started.elapsed().as_secs_f64(),
         notes,
     };
-    Ok((exchange, journal, feed, recovery))
+    // Before the first event that names it; replay meets only configurations that once were kept so.
+    let config = configs::keep(&storage, exchange.config())?;
+    Ok(Opened { exchange, journal, feed, config, recovery })
 }
 
 pub(crate) fn open_directory(path: &Path) -> Result<Directory, StartError> {

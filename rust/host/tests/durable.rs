@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use viabtc_engine::{AssetId, UserId};
+use viabtc_engine::{AssetId, Event, UserId};
 use viabtc_host::config_file::{ConfigFile, read_config};
+use viabtc_host::follow::Follower;
 use viabtc_host::snapshots::write_snapshot;
 use viabtc_host::{Durability, Host, Options, Refused, StartError};
 use viabtc_journal::{Directory, FeedReader, JournalError};
@@ -169,6 +170,37 @@ fn a_changed_configuration_keeps_balances_by_name_and_survives_restarts() {
         }
         other => panic!("{:?}", other.err()),
     }
+}
+
+#[test]
+fn events_keep_the_names_of_their_time_also_when_the_feed_was_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = start(directory.path());
+    deposit(&host, 1);
+    host.stop(Duration::from_secs(5));
+    let moved = CONFIG.replace(
+        r#""assets": ["#,
+        r#""assets": [{"name": "ETH", "prec_save": 12, "prec_show": 8}, "#,
+    );
+    let host = try_start(directory.path(), read_config(&moved).unwrap()).unwrap();
+    deposit(&host, 2);
+    host.stop(Duration::from_secs(5));
+    let storage = Directory::open(directory.path()).unwrap();
+    let followed = || {
+        let mut follower = Follower::open(&storage, 0);
+        let mut seen = Vec::new();
+        while let Some(effects) = follower.next_effects().unwrap() {
+            let [Event::BalanceUpdated(update)] = &effects.events[..] else { panic!("one event") };
+            let asset = &effects.config.assets[usize::from(update.asset.0)].name;
+            seen.push((effects.sequence, effects.operlog_id, update.asset.0, asset.clone()));
+        }
+        seen
+    };
+    let expected = [(1, 1, 0, "BTC".to_owned()), (2, 2, 1, "BTC".to_owned())];
+    assert_eq!(followed(), expected);
+    viabtc_journal::remove_feed(&storage).unwrap();
+    drop(try_start(directory.path(), read_config(&moved).unwrap()).unwrap());
+    assert_eq!(followed(), expected);
 }
 
 #[test]

@@ -69,10 +69,8 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    pub(crate) fn io(
-        operation: &'static str,
-        file: &str,
-    ) -> impl FnOnce(io::Error) -> JournalError {
+    /// Names the operation and the file of an input or output error, for `map_err`.
+    pub fn io(operation: &'static str, file: &str) -> impl FnOnce(io::Error) -> JournalError {
         move |source| JournalError::Io { operation, file: file.to_owned(), source }
     }
 }
