@@ -37,6 +37,8 @@ pub struct DoorOptions {
     pub request_timeout: Duration,
     /// Bytes that may wait to be written on a connection.
     pub pending_bytes_max: usize,
+    /// Bytes that the buffers of all connections of a thread may take.
+    pub held_bytes_max: usize,
     /// Open connections.
     pub connections_max: usize,
     /// Threads that serve.
@@ -52,6 +54,7 @@ impl Default for DoorOptions {
             keep_alive: Duration::from_secs(3_600),
             request_timeout: Duration::from_secs(30),
             pending_bytes_max: 64 << 20,
+            held_bytes_max: 256 << 20,
             connections_max: 65_536,
             threads: 1,
             is_shared: false,
@@ -79,6 +82,7 @@ impl FrontDoor {
         let limits = Limits {
             connections_max: options.connections_max,
             pending_bytes_max: options.pending_bytes_max,
+            held_bytes_max: options.held_bytes_max,
             datagram_bytes_max: 0,
         };
         let make = |outbox: Outbox, metrics: &Arc<Metrics>| DoorProtocol {

@@ -6,6 +6,10 @@ use std::ops::Range;
 /// Largest head of a request. Source: the limit of the original's parser.
 pub(crate) const HEAD_BYTES_MAX: usize = 80 * 1024;
 
+/// Bytes in which a request line is looked for at every piece that comes; looking at a long head again and
+/// again would let a slow sender cost much.
+const LINE_BYTES: usize = 256;
+
 /// Most headers of a request.
 const HEADERS_MAX: usize = 128;
 
@@ -79,7 +83,7 @@ impl Parser {
             self.searched = input.len();
             if is_ended {
                 self.head = Some(read_head(input, body_max)?);
-            } else if input.len() > HEAD_BYTES_MAX || is_no_http(input) {
+            } else if input.len() > HEAD_BYTES_MAX || (from < LINE_BYTES && is_no_http(input)) {
                 return Err(HttpError::Malformed);
             }
         }

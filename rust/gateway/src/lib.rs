@@ -5,6 +5,7 @@
 pub mod address;
 pub mod backend;
 pub mod client;
+mod connection;
 pub mod front_door;
 mod http;
 pub mod metrics;

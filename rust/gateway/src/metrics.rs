@@ -24,7 +24,7 @@ pub struct Metrics {
     pub unavailable: AtomicU64,
     /// Requests that were not answered in time.
     pub timed_out: AtomicU64,
-    /// Connections closed because they did not read.
+    /// Connections closed because they did not read, or held most when all together held too much.
     pub overflowed: AtomicU64,
     /// Connections closed because they were silent or slow.
     pub expired: AtomicU64,

@@ -4,8 +4,7 @@
 //! An idle connection holds no buffers: bytes are read into a buffer that all share, and only an unfinished
 //! message is kept.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
@@ -18,6 +17,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::Socket;
 
 use crate::backend::{Bundle, Origin, Outbox, Peer, Status, Ticket};
+use crate::connection::Connection;
 use crate::metrics::{Metrics, count};
 
 /// What a port speaks. Its state per connection is small while nothing is asked.
@@ -66,7 +66,7 @@ pub(crate) trait Protocol: Send + 'static {
     fn may_read(&self, state: &Self::State) -> bool;
 
     /// Whether the connection is to be closed for its silence or slowness; `since` is the last input, and
-    /// `is_partial` says that a message has begun.
+    /// `is_partial` says that a message has begun whose rest the peer owes.
     fn is_expired(
         &self,
         state: &Self::State,
@@ -90,6 +90,8 @@ pub(crate) struct Limits {
     pub(crate) connections_max: usize,
     /// Bytes that may wait to be written on a connection.
     pub(crate) pending_bytes_max: usize,
+    /// Bytes that the buffers of all connections may take; above it those that hold most are closed.
+    pub(crate) held_bytes_max: usize,
     /// Largest datagram that is read whole.
     pub(crate) datagram_bytes_max: usize,
 }
@@ -128,11 +130,8 @@ const CONNECTIONS: usize = 64;
 /// Size of the shared read buffer.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Bytes read from one connection in a turn, so that others get theirs.
-const READ_TURN_BYTES: usize = 1 << 20;
-
-/// Datagrams read from one socket in a turn.
-const DATAGRAMS_TURN: usize = 256;
+/// Datagrams read from one socket, or connections accepted, in a turn.
+const LISTENER_TURN: usize = 256;
 
 /// Pause between looks at all connections, and the longest sleep.
 const TICK: Duration = Duration::from_millis(500);
@@ -142,9 +141,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a finished connection may take to read its last answer.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// Buffers above this are given back when they are empty.
-const KEPT_BYTES: usize = 16 * 1024;
 
 pub(crate) struct Reactor<P: Protocol> {
     poll: Poll,
@@ -157,6 +153,10 @@ pub(crate) struct Reactor<P: Protocol> {
     places: Vec<Place<P::State>>,
     free: Vec<u32>,
     open_count: usize,
+    /// Bytes that the buffers of all connections take.
+    held_bytes: usize,
+    /// Listeners that may have more than a turn's share.
+    busy: Vec<usize>,
     /// Places to read in this turn.
     active: Vec<u32>,
     /// Places to write in this turn.
@@ -169,29 +169,6 @@ pub(crate) struct Reactor<P: Protocol> {
 struct Place<S> {
     generation: u32,
     connection: Option<Connection<S>>,
-}
-
-struct Connection<S> {
-    socket: Socket,
-    is_packet: bool,
-    state: S,
-    /// Begin of a message whose rest has not come.
-    input: Vec<u8>,
-    out: Vec<u8>,
-    written: usize,
-    /// Ends of packets in `out`; only for packet sockets.
-    packets: VecDeque<usize>,
-    is_readable: bool,
-    is_writable: bool,
-    /// Reading stopped because too much is unanswered.
-    is_held: bool,
-    /// The peer sends no more.
-    is_ended: bool,
-    is_active: bool,
-    is_dirty: bool,
-    since: Instant,
-    /// Since when only the peer's close is awaited.
-    lingers: Option<Instant>,
 }
 
 impl<P: Protocol> Reactor<P> {
@@ -223,6 +200,8 @@ impl<P: Protocol> Reactor<P> {
             places: Vec::new(),
             free: Vec::new(),
             open_count: 0,
+            held_bytes: 0,
+            busy: Vec::new(),
             active: Vec::new(),
             dirty: Vec::new(),
             accept_again: None,
@@ -237,7 +216,7 @@ impl<P: Protocol> Reactor<P> {
         let mut events = Events::with_capacity(4096);
         let mut next_tick = Instant::now() + TICK;
         loop {
-            let timeout = if self.active.is_empty() {
+            let timeout = if self.active.is_empty() && self.busy.is_empty() {
                 next_tick.saturating_duration_since(Instant::now())
             } else {
                 Duration::ZERO
@@ -245,6 +224,9 @@ impl<P: Protocol> Reactor<P> {
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => other?,
+            }
+            for index in std::mem::take(&mut self.busy) {
+                self.listen(index);
             }
             for event in &events {
                 match event.token() {
@@ -262,6 +244,9 @@ impl<P: Protocol> Reactor<P> {
             }
             for place in std::mem::take(&mut self.dirty) {
                 self.write(place);
+            }
+            if self.held_bytes > self.limits.held_bytes_max {
+                self.shed();
             }
             let now = Instant::now();
             if now >= next_tick {
@@ -300,9 +285,12 @@ impl<P: Protocol> Reactor<P> {
     }
 
     fn accept(&mut self, index: usize) {
-        while let Some(Listener::Connections { socket, is_packet, is_internet }) =
-            self.listeners.get(index)
-        {
+        for _ in 0..LISTENER_TURN {
+            let Some(Listener::Connections { socket, is_packet, is_internet }) =
+                self.listeners.get(index)
+            else {
+                return;
+            };
             let (is_packet, is_internet) = (*is_packet, *is_internet);
             let accepted = socket.accept().and_then(|(socket, _)| {
                 socket.set_nonblocking(true)?;
@@ -327,6 +315,7 @@ impl<P: Protocol> Reactor<P> {
                 },
             }
         }
+        self.busy.push(index);
     }
 
     fn open(&mut self, socket: Socket, is_packet: bool) {
@@ -343,23 +332,8 @@ impl<P: Protocol> Reactor<P> {
             return;
         }
         let now = Instant::now();
-        self.places[place as usize].connection = Some(Connection {
-            socket,
-            is_packet,
-            state: self.protocol.open(now),
-            input: Vec::new(),
-            out: Vec::new(),
-            written: 0,
-            packets: VecDeque::new(),
-            is_readable: false,
-            is_writable: true,
-            is_held: false,
-            is_ended: false,
-            is_active: false,
-            is_dirty: false,
-            since: now,
-            lingers: None,
-        });
+        let connection = Connection::new(socket, is_packet, self.protocol.open(now), now);
+        self.places[place as usize].connection = Some(connection);
         self.open_count += 1;
         count(&self.metrics.accepted);
         self.metrics.connections.fetch_add(1, Relaxed);
@@ -367,7 +341,8 @@ impl<P: Protocol> Reactor<P> {
 
     fn close(&mut self, place: u32) {
         let slot = &mut self.places[place as usize];
-        if slot.connection.take().is_some() {
+        if let Some(connection) = slot.connection.take() {
+            self.held_bytes -= connection.held_bytes;
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(place);
             self.open_count -= 1;
@@ -384,12 +359,12 @@ impl<P: Protocol> Reactor<P> {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             connection.is_readable = true;
             connection.is_ended |= event.is_read_closed() || event.is_error();
-            activate(connection, place, &mut self.active);
+            connection.activate(place, &mut self.active);
         }
         if event.is_writable() {
             connection.is_writable = true;
             if !connection.out.is_empty() {
-                soil(connection, place, &mut self.dirty);
+                connection.soil(place, &mut self.dirty);
             }
         }
     }
@@ -400,20 +375,20 @@ impl<P: Protocol> Reactor<P> {
         let Some(connection) = slot.connection.as_mut() else { return };
         connection.is_active = false;
         let origin = Origin::Connection { place, generation };
-        match read(
+        let outcome = connection.read(
             &mut self.protocol,
-            connection,
             &origin,
             &mut self.buffer,
             self.is_stopping,
             &self.metrics,
-        ) {
+        );
+        match outcome {
             Ok(()) => {
-                connection.is_held = !self.protocol.may_read(&connection.state);
+                connection.is_held = !connection.may_read(&self.protocol);
                 if connection.is_readable && !connection.is_held && !self.is_stopping {
-                    activate(connection, place, &mut self.active);
+                    connection.activate(place, &mut self.active);
                 }
-                soil(connection, place, &mut self.dirty);
+                connection.soil(place, &mut self.dirty);
             }
             Err(Close) => self.close(place),
         }
@@ -436,12 +411,8 @@ impl<P: Protocol> Reactor<P> {
                     let Some(connection) = slot.connection.as_mut() else { continue };
                     let Connection { state, out, .. } = connection;
                     self.protocol.deliver(state, ticket, status, body, out);
-                    if connection.is_packet
-                        && connection.packets.back() != Some(&connection.out.len())
-                    {
-                        connection.packets.push_back(connection.out.len());
-                    }
-                    soil(connection, place, &mut self.dirty);
+                    connection.end_packet();
+                    connection.soil(place, &mut self.dirty);
                 }
                 Origin::Datagram { socket, peer } => {
                     let (socket, peer) = (*socket, (**peer).clone());
@@ -458,11 +429,13 @@ impl<P: Protocol> Reactor<P> {
     fn write(&mut self, place: u32) {
         let Some(connection) = self.places[place as usize].connection.as_mut() else { return };
         connection.is_dirty = false;
-        if write(connection, &self.metrics).is_err() {
+        if connection.write(&self.metrics).is_err() {
             return self.close(place);
         }
-        let waiting = connection.out.len() - connection.written;
-        if waiting > self.limits.pending_bytes_max {
+        let held_bytes = connection.buffer_bytes();
+        self.held_bytes = self.held_bytes - connection.held_bytes + held_bytes;
+        connection.held_bytes = held_bytes;
+        if connection.waiting() > self.limits.pending_bytes_max {
             count(&self.metrics.overflowed);
             return self.close(place);
         }
@@ -483,14 +456,34 @@ impl<P: Protocol> Reactor<P> {
                 connection.lingers = Some(Instant::now());
                 connection.input = Vec::new();
                 if connection.is_readable {
-                    activate(connection, place, &mut self.active);
+                    connection.activate(place, &mut self.active);
                 }
                 return;
             }
         }
-        if connection.is_held && self.protocol.may_read(&connection.state) && !self.is_stopping {
+        if connection.is_held && connection.may_read(&self.protocol) && !self.is_stopping {
             connection.is_held = false;
-            activate(connection, place, &mut self.active);
+            connection.activate(place, &mut self.active);
+        }
+    }
+
+    /// Closes the connections that hold most until a quarter of the bound is free again.
+    fn shed(&mut self) {
+        let mut holders: Vec<(usize, u32)> = Vec::new();
+        for (place, slot) in self.places.iter().enumerate() {
+            if let Some(connection) = &slot.connection
+                && connection.held_bytes > 0
+            {
+                holders.push((connection.held_bytes, place as u32));
+            }
+        }
+        holders.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, place) in holders {
+            if self.held_bytes <= self.limits.held_bytes_max / 4 * 3 {
+                return;
+            }
+            count(&self.metrics.overflowed);
+            self.close(place);
         }
     }
 
@@ -506,8 +499,8 @@ impl<P: Protocol> Reactor<P> {
             let is_over = match connection.lingers {
                 Some(since) => now - since > LINGER,
                 None => {
-                    let is_partial = !connection.input.is_empty();
-                    let Connection { state, since, .. } = connection;
+                    let Connection { input, state, since, is_held, .. } = connection;
+                    let is_partial = !input.is_empty() && !is_held;
                     let is_expired = self.protocol.is_expired(state, now, *since, is_partial);
                     if is_expired {
                         count(&self.metrics.expired);
@@ -522,7 +515,7 @@ impl<P: Protocol> Reactor<P> {
     }
 
     fn receive_datagrams(&mut self, index: usize) {
-        for _ in 0..DATAGRAMS_TURN {
+        for _ in 0..LISTENER_TURN {
             let Some(Listener::Datagrams(socket)) = self.listeners.get(index) else { return };
             let received = match socket {
                 DatagramSocket::Internet(socket) => socket
@@ -555,8 +548,7 @@ impl<P: Protocol> Reactor<P> {
                 self.send_datagram(index, &peer, &out);
             }
         }
-        // More may wait: the edge was used up, so look again at the next tick.
-        self.accept_again.get_or_insert_with(Instant::now);
+        self.busy.push(index);
     }
 
     fn send_datagram(&mut self, index: usize, peer: &Peer, bytes: &[u8]) {
@@ -584,132 +576,4 @@ impl Listener {
             Listener::Datagrams(DatagramSocket::Unix(socket)) => socket.as_raw_fd(),
         }
     }
-}
-
-fn activate<S>(connection: &mut Connection<S>, place: u32, active: &mut Vec<u32>) {
-    if !std::mem::replace(&mut connection.is_active, true) {
-        active.push(place);
-    }
-}
-
-fn soil<S>(connection: &mut Connection<S>, place: u32, dirty: &mut Vec<u32>) {
-    if !std::mem::replace(&mut connection.is_dirty, true) {
-        dirty.push(place);
-    }
-}
-
-/// Reads what is there, up to a turn's share, and gives it to the protocol.
-fn read<P: Protocol>(
-    protocol: &mut P,
-    connection: &mut Connection<P::State>,
-    origin: &Origin,
-    buffer: &mut [u8],
-    is_stopping: bool,
-    metrics: &Metrics,
-) -> Result<(), Close> {
-    if !connection.input.is_empty() && connection.lingers.is_none() && !is_stopping {
-        // What flow control left behind.
-        let input = std::mem::take(&mut connection.input);
-        take(protocol, connection, origin, &input)?;
-    }
-    let mut total = 0;
-    while connection.is_readable && total < READ_TURN_BYTES {
-        let is_discarding = connection.lingers.is_some() || protocol.is_over(&connection.state);
-        if is_stopping || (!is_discarding && !protocol.may_read(&connection.state)) {
-            return Ok(());
-        }
-        match (&connection.socket).read(buffer) {
-            Ok(0) => {
-                connection.is_ended = true;
-                connection.is_readable = false;
-            }
-            Ok(size) => {
-                total += size;
-                metrics.bytes_in.fetch_add(size as u64, Relaxed);
-                if size < buffer.len() && !connection.is_ended && !connection.is_packet {
-                    // Less than asked for: the socket is empty, and its next byte is a new event.
-                    connection.is_readable = false;
-                }
-                if is_discarding {
-                    continue;
-                }
-                connection.since = Instant::now();
-                if connection.is_packet {
-                    // One packet is one message; an incomplete one is an error.
-                    let consumed = receive(protocol, connection, origin, &buffer[..size])?;
-                    if consumed < size {
-                        count(&metrics.malformed);
-                        return Err(Close);
-                    }
-                } else if connection.input.is_empty() {
-                    take(protocol, connection, origin, &buffer[..size])?;
-                } else {
-                    let mut input = std::mem::take(&mut connection.input);
-                    input.extend_from_slice(&buffer[..size]);
-                    take(protocol, connection, origin, &input)?;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_readable = false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return Err(Close),
-        }
-    }
-    Ok(())
-}
-
-/// Gives `input` to the protocol and keeps what it leaves.
-fn take<P: Protocol>(
-    protocol: &mut P,
-    connection: &mut Connection<P::State>,
-    origin: &Origin,
-    input: &[u8],
-) -> Result<(), Close> {
-    let consumed = receive(protocol, connection, origin, input)?;
-    connection.input.extend_from_slice(&input[consumed..]);
-    Ok(())
-}
-
-fn receive<P: Protocol>(
-    protocol: &mut P,
-    connection: &mut Connection<P::State>,
-    origin: &Origin,
-    input: &[u8],
-) -> Result<usize, Close> {
-    let Connection { state, out, packets, is_packet, .. } = connection;
-    let consumed = protocol.receive(origin, state, input, out)?;
-    if *is_packet && !out.is_empty() && packets.back() != Some(&out.len()) {
-        packets.push_back(out.len());
-    }
-    Ok(consumed)
-}
-
-/// Writes until everything is out or the socket is full.
-fn write<S>(connection: &mut Connection<S>, metrics: &Metrics) -> io::Result<()> {
-    while connection.is_writable && connection.written < connection.out.len() {
-        let end = match connection.packets.front() {
-            Some(end) if connection.is_packet => *end,
-            _ => connection.out.len(),
-        };
-        match (&connection.socket).write(&connection.out[connection.written..end]) {
-            Ok(size) => {
-                connection.written += size;
-                metrics.bytes_out.fetch_add(size as u64, Relaxed);
-                if connection.is_packet {
-                    connection.packets.pop_front();
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_writable = false,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    if connection.written == connection.out.len() {
-        connection.written = 0;
-        if connection.out.capacity() > KEPT_BYTES {
-            connection.out = Vec::new();
-        } else {
-            connection.out.clear();
-        }
-    }
-    Ok(())
 }

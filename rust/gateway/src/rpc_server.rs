@@ -39,6 +39,10 @@ pub struct RpcOptions {
     pub buf_limit: usize,
     /// Whether connections without heartbeats are closed.
     pub heartbeat_check: bool,
+    /// Bytes that the buffers of all connections of a thread may take.
+    pub held_bytes_max: usize,
+    /// A frame that has begun and of which nothing more comes for this long ends its connection.
+    pub frame_timeout: Duration,
     /// Open connections.
     pub connections_max: usize,
     /// Threads that serve.
@@ -51,6 +55,8 @@ impl Default for RpcOptions {
             max_pkg_size: 10_240,
             buf_limit: 0,
             heartbeat_check: false,
+            held_bytes_max: 256 << 20,
+            frame_timeout: Duration::from_secs(30),
             connections_max: 65_536,
             threads: 1,
         }
@@ -78,12 +84,14 @@ impl RpcServer {
                 0 => PENDING_BYTES_DEFAULT,
                 limit => limit.saturating_mul(options.max_pkg_size),
             },
+            held_bytes_max: options.held_bytes_max,
             datagram_bytes_max: options.max_pkg_size.min(DATAGRAM_BYTES_MAX),
         };
         let make = |outbox: Outbox, metrics: &Arc<Metrics>| RpcProtocol {
             session: backend.session(outbox),
             max_pkg_size: options.max_pkg_size,
             heartbeat_check: options.heartbeat_check,
+            frame_timeout: options.frame_timeout,
             metrics: Arc::clone(metrics),
             body: Vec::new(),
         };
@@ -111,6 +119,7 @@ struct RpcProtocol {
     session: Box<dyn Session>,
     max_pkg_size: usize,
     heartbeat_check: bool,
+    frame_timeout: Duration,
     metrics: Arc<Metrics>,
     /// Of an answer made here.
     body: Vec<u8>,
@@ -268,8 +277,11 @@ impl Protocol for RpcProtocol {
         state.unanswered < UNANSWERED_MAX
     }
 
-    fn is_expired(&self, state: &RpcState, now: Instant, _: Instant, _: bool) -> bool {
-        self.heartbeat_check && now.duration_since(state.last_heartbeat) > state.timeout
+    fn is_expired(&self, state: &RpcState, now: Instant, since: Instant, is_partial: bool) -> bool {
+        let is_stuck = is_partial && now.duration_since(since) > self.frame_timeout;
+        let is_silent =
+            self.heartbeat_check && now.duration_since(state.last_heartbeat) > state.timeout;
+        is_stuck || is_silent
     }
 
     fn flush(&mut self) {

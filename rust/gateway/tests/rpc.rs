@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use echo::{Echo, UNKNOWN};
@@ -266,6 +267,66 @@ fn a_peer_that_does_not_read_is_closed_and_others_are_served() {
     let mut stream = tcp(&server);
     stream.write_all(&request(104, 1, b"[]")).unwrap();
     assert_eq!(receive(&mut stream).0.sequence, 1);
+}
+
+#[test]
+fn answers_that_nobody_reads_stop_the_reading() {
+    // What the system's socket buffers take beside what the port reads ahead.
+    const SENT_MAX: usize = 64 << 20;
+    let server = serve(&["tcp@127.0.0.1:0"], RpcOptions::default());
+    let mut stream = tcp(&server);
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let frame = request(101, 1, format!("[\"{}\"]", "x".repeat(1_000)).as_bytes());
+    let many = frame.repeat(64);
+    let mut sent = 0;
+    while let Ok(size) = stream.write(&many[sent % many.len()..]) {
+        sent += size;
+        assert!(sent < SENT_MAX, "the port reads on although nobody reads its answers");
+    }
+    assert_eq!(server.metrics().overflowed.load(Relaxed), 0);
+    // The port goes on where it stopped.
+    let whole = sent / frame.len();
+    for _ in 0..whole {
+        let mut head = [0; 36];
+        stream.read_exact(&mut head).unwrap();
+        let body_bytes = u32::from_le_bytes(head[30..34].try_into().unwrap());
+        stream.read_exact(&mut vec![0; body_bytes as usize]).unwrap();
+    }
+}
+
+#[test]
+fn those_that_hold_most_are_closed_when_all_hold_too_much() {
+    let options =
+        RpcOptions { max_pkg_size: 100_000, held_bytes_max: 200_000, ..RpcOptions::default() };
+    let server = serve(&["tcp@127.0.0.1:0"], options);
+    let unfinished = |bytes: usize| {
+        let mut stream = tcp(&server);
+        let frame = request(101, 1, format!("[\"{}\"]", "x".repeat(bytes)).as_bytes());
+        stream.write_all(&frame[..frame.len() - 1]).unwrap();
+        (stream, frame)
+    };
+    let (mut small, frame) = unfinished(1_000);
+    let _large: Vec<TcpStream> = (0..4).map(|_| unfinished(60_000).0).collect();
+    let deadline = Instant::now() + SECOND;
+    while server.metrics().overflowed.load(Relaxed) == 0 {
+        assert!(Instant::now() < deadline, "nothing is closed");
+        std::thread::yield_now();
+    }
+    small.write_all(&frame[frame.len() - 1..]).unwrap();
+    assert_eq!(receive(&mut small).0.sequence, 1);
+}
+
+#[test]
+fn a_frame_that_never_ends_ends_its_connection() {
+    let options = RpcOptions { frame_timeout: Duration::from_millis(100), ..RpcOptions::default() };
+    let server = serve(&["tcp@127.0.0.1:0"], options);
+    let mut silent = tcp(&server);
+    let mut stuck = tcp(&server);
+    stuck.write_all(&request(101, 1, b"[1]")[..20]).unwrap();
+    assert!(is_closed(&mut stuck));
+    assert_eq!(server.metrics().expired.load(Relaxed), 1);
+    silent.write_all(&request(101, 1, b"[1]")).unwrap();
+    assert_eq!(receive(&mut silent).0.sequence, 1);
 }
 
 #[test]
