@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from viabtc import __version__
+from viabtc.protocol.addresses import Place, read_place
 from viabtc.service.failure import EXIT_CONFIGURATION, EXIT_FAULT, StartFailure, core_failures
-from viabtc.service.settings import Place, SettingsError, read_place
+from viabtc.service.settings import SettingsError
 
 if TYPE_CHECKING:
     from viabtc.service.run import Service
@@ -37,6 +38,7 @@ DataDirectory = Annotated[
 SERVICES: Final = {
     "matchengine": "The matching engine.",
     "accesshttp": "JSON-RPC over HTTP, in front of the other services.",
+    "rest": "The public API.",
 }
 """Services that run from a configuration file of the original."""
 

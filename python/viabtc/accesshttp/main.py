@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from viabtc import _core
@@ -65,12 +64,3 @@ async def _open(settings: AccesshttpSettings, _log: Any) -> AsyncIterator[DoorPa
 
 
 SERVICE = run.Service("accesshttp", read_accesshttp, _open)
-
-
-def main(path: Path) -> int:
-    """Runs the service from a configuration file; the exit code.
-
-    Raises:
-        SettingsError, StartFailure: it cannot start.
-    """
-    return run.main(SERVICE, path)

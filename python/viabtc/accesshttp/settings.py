@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from viabtc.edges.rpc import RemoteSettings
+from viabtc.protocol.addresses import Place
 from viabtc.service.common import Common, read_common
-from viabtc.service.remote import RemoteSettings, read_remote
-from viabtc.service.settings import Findings, Place, Section, SettingsError, load
+from viabtc.service.remote import read_remote
+from viabtc.service.settings import Findings, Section, SettingsError, load
 
 CONTROL: Final = "127.0.0.1:9103"
 """Address of the control app when the file names none."""

@@ -1,17 +1,22 @@
-"""`viabtc run`: engine, front door, RPC port, console and control app in one process."""
+"""`viabtc run`: all services in one process, on embedded parts."""
 
 import asyncio
 import contextlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
+from viabtc.edges.rpc import Link, RemoteSettings, open_link
 from viabtc.embedded.settings import RunSettings
 from viabtc.matchengine.main import EnginePart, open_engine
+from viabtc.protocol.addresses import Place
 from viabtc.service import logs, run
 from viabtc.service.failure import EXIT_OK, core_failures
-from viabtc.service.settings import Place
+from viabtc.service.tokens import Tokens, open_tokens
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 DEPOSIT: Final = {
     "method": "balance.update",
@@ -19,6 +24,12 @@ DEPOSIT: Final = {
     "id": 1,
 }
 """The first request that the banner shows."""
+
+_REPLY_BYTES_MAX: Final = 64 << 20
+"""Largest answer that the API reads from the engine of its own process."""
+
+_TIMEOUT_S: Final = 5.0
+"""How long the API waits for the engine of its own process."""
 
 
 class ExchangePart(run.Part):
@@ -74,11 +85,13 @@ def main(settings: RunSettings) -> int:
             with core_failures("--http"):
                 door = _core.FrontDoor([f"tcp@{host}:{port}"], engine=engine.engine)
             stack.push_async_callback(asyncio.to_thread, door.stop)
+            tokens = open_tokens(settings.engine.data / "tokens")
             part = ExchangePart(settings, engine, door)
-            from viabtc.embedded.pages import build_app
-
-            await stack.enter_async_context(run.serving(build_app(part), rest))
-            print(_banner(part), flush=True)
+            remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
+            link = await stack.enter_async_context(open_link(remote, _TIMEOUT_S))
+            app = _build_app(part, {"matchengine": link}, tokens)
+            await stack.enter_async_context(run.serving(app, rest))
+            print(_banner(part, tokens), flush=True)
             code = await run.until_stopped(part)
             print("\nStopping: answering what was accepted, sealing the journal ...", flush=True)
         print("Stopped." if code == EXIT_OK else "Stopped: the engine ended by itself.", flush=True)
@@ -87,11 +100,28 @@ def main(settings: RunSettings) -> int:
     return run.run(serve)
 
 
+def _build_app(part: ExchangePart, links: Mapping[str, Link], tokens: Tokens) -> "FastAPI":
+    # Imported when the data ports already serve.
+    from viabtc.contract.openrpc import openrpc
+    from viabtc.rest.app import build_app
+    from viabtc.rest.exchange import Exchange
+    from viabtc.service.control import build_control
+
+    app = build_app(Exchange(links), tokens, part.settings.fees)
+
+    @app.get("/openrpc.json", include_in_schema=False)
+    async def methods() -> dict[str, Any]:
+        return openrpc(__version__)
+
+    app.mount("/control", build_control("run", part))
+    return app
+
+
 def _shown(place: Place) -> str:
     return f"{place[0]}:{place[1]}"
 
 
-def _banner(part: ExchangePart) -> str:
+def _banner(part: ExchangePart, tokens: Tokens) -> str:
     settings = part.settings
     rows = {
         **part.addresses(),
@@ -100,6 +130,7 @@ def _banner(part: ExchangePart) -> str:
     }
     lines = [f"viabtc {__version__} serves.", ""]
     lines += [f"  {name:<20} {value}" for name, value in rows.items()]
+    lines += [f"  {f'token of {name}':<20} {token}" for name, token in tokens.by_name.items()]
     lines.append("")
     recovery: dict[str, Any] = part.engine.engine.recovery
     if recovery["sequence"]:

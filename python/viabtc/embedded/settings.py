@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc.matchengine.settings import EngineSettings, RpcSettings, read_matchengine
-from viabtc.service.settings import Place, Problem, load
+from viabtc.protocol.addresses import Place
+from viabtc.rest.context import Fees
+from viabtc.service.settings import Problem, load
 
 _MAX_PKG_SIZE: Final = 10_240
 
@@ -60,6 +62,8 @@ class RunSettings:
     engine: EngineSettings
     rpc: RpcSettings
     places: Places
+    fees: Fees
+    """Rates of orders that come through the API."""
     markets: tuple[str, ...]
     left_aside: tuple[str, ...]
     """Keys of the file that have no effect here."""
@@ -77,13 +81,14 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
     if config is None:
         engine = EngineSettings(json.dumps(DEFAULTS), data)
         rpc = RpcSettings(bind, _MAX_PKG_SIZE, 0, heartbeat_check=False)
-        return RunSettings(engine, rpc, places, _names(DEFAULTS), (), ())
+        return RunSettings(engine, rpc, places, Fees(), _names(DEFAULTS), (), ())
     settings, findings = read_matchengine(config)
     file = load(config)
     return RunSettings(
         replace(settings.engine, data=data),
         replace(settings.rpc, bind=bind, heartbeat_check=False),
         places,
+        Fees(),
         _names(file),
         tuple(name for name in file if name not in _USED),
         tuple(problem for problem in findings.unknown if problem.key in file or "." in problem.key),

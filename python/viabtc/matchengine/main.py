@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viabtc import __version__, _core
@@ -15,9 +14,9 @@ from viabtc.matchengine.settings import (
     read_matchengine,
 )
 from viabtc.matchengine.snapshots import Snapshots
+from viabtc.protocol.addresses import Place
 from viabtc.service import run
 from viabtc.service.failure import StartFailure, core_failures
-from viabtc.service.settings import Place
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -143,12 +142,3 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
 
 
 SERVICE = run.Service("matchengine", read_matchengine, _open)
-
-
-def main(path: Path) -> int:
-    """Runs the service from a configuration file; the exit code.
-
-    Raises:
-        SettingsError, StartFailure: it cannot start.
-    """
-    return run.main(SERVICE, path)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
+from viabtc.protocol.addresses import Place
 from viabtc.service.common import Common, read_common
-from viabtc.service.settings import Findings, Place, Problem, Section, SettingsError, load
+from viabtc.service.settings import Findings, Problem, Section, SettingsError, load
 
 CONTROL: Final = "127.0.0.1:9100"
 """Address of the control app when the file names none."""

@@ -3,8 +3,9 @@
 import resource
 from dataclasses import dataclass
 
+from viabtc.protocol.addresses import Place
 from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
-from viabtc.service.settings import Place, Section
+from viabtc.service.settings import Section
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 
+from viabtc.protocol.addresses import Place
 from viabtc.service.failure import StartFailure
-from viabtc.service.settings import Place
 
 
 async def open_monitor(place: Place) -> asyncio.Server:

@@ -1,24 +1,12 @@
 """The section of a service that is called over RPC."""
 
-from dataclasses import dataclass
 from typing import Final
 
+from viabtc.edges.rpc import RemoteSettings
 from viabtc.service.settings import Section
 
 REQUEST_BYTES_MAX: Final = 10_240
 """Largest frame that the sample services read, unless `request_max_pkg_size` says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteSettings:
-    """The link to one service."""
-
-    addresses: tuple[str, ...]
-    max_pkg_size: int
-    """Largest answer in bytes."""
-    request_bytes_max: int
-    reconnect_timeout_s: float
-    heartbeat_timeout_s: float
 
 
 def read_remote(section: Section) -> RemoteSettings:

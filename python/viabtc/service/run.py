@@ -115,14 +115,16 @@ def main(service: Service[S], path: Path) -> int:
     return run(serve)
 
 
-def listen(host: str, port: int, what: str) -> socket.socket:
-    """A listening socket.
+def listen(host: str, port: int, what: str, *, is_shared: bool = False) -> socket.socket:
+    """A listening socket; when it is shared, other processes may listen on the same port.
 
     Raises:
         StartFailure: the address cannot be used.
     """
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         sock.bind((host, port))
         sock.listen(1024)

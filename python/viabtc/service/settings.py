@@ -12,16 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-PORT_MAX: Final = 65_535
-
-SOCKET_TYPES: Final = ("tcp", "udp", "stream", "dgram", "seqpacket")
-"""Types of socket that addresses name."""
-
-_PATH_BYTES_MAX: Final = 107
-"""Longest path of a UNIX socket."""
-
-Place = tuple[str, int]
-"""Numeric IPv4 host, port."""
+from viabtc.protocol.addresses import SOCKET_TYPES, Place, is_address, read_place, read_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +143,7 @@ class Section:
             self._wrong(name, value, f"{right}, or a list of them")
             return ()
         for item in items:
-            if not isinstance(item, str) or not _is_address(item, types):
+            if not isinstance(item, str) or not is_address(item, types):
                 self._wrong(name, item, right)
             elif item.partition("@")[0].lower() in {"tcp", "udp"}:
                 self._note_exposure(name, item.partition("@")[2])
@@ -240,38 +231,6 @@ def load(path: Path) -> dict[str, Any]:
         problem = Problem("(file)", "is not an object", "one JSON object")
         raise SettingsError(str(path), [problem])
     return data
-
-
-def read_place(text: str) -> Place | None:
-    """Host and port of `HOST:PORT` or `tcp@HOST:PORT`; None when it is neither."""
-    kind, _, place = text.rpartition("@")
-    host, _, port = place.rpartition(":")
-    number = read_port(port)
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        return None
-    return (host, number) if number is not None and kind.lower() in {"", "tcp"} else None
-
-
-def read_port(text: str) -> int | None:
-    """A port as C's base-0 parser reads it: decimal, 0x hexadecimal, leading 0 octal."""
-    lower = text.lower()
-    is_octal = len(lower) > 1 and lower.startswith("0") and lower[1:].isdigit()
-    try:
-        number = int(lower, 8) if is_octal else int(lower, 0)
-    except ValueError:
-        return None
-    return number if 0 <= number <= PORT_MAX else None
-
-
-def _is_address(text: str, types: tuple[str, ...]) -> bool:
-    kind, _, place = text.partition("@")
-    if kind.lower() not in types:
-        return False
-    if kind.lower() in {"tcp", "udp"}:
-        return read_place(place) is not None
-    return 0 < len(place.encode()) <= _PATH_BYTES_MAX
 
 
 def _example(kind: str) -> str:

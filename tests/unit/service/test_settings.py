@@ -8,7 +8,8 @@ import pytest
 
 from viabtc.accesshttp.settings import read_accesshttp
 from viabtc.matchengine.settings import read_matchengine
-from viabtc.service.settings import SettingsError, read_place
+from viabtc.protocol.addresses import read_place
+from viabtc.service.settings import SettingsError
 
 MATCHENGINE: dict[str, Any] = {
     "debug": True,

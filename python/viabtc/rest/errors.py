@@ -1,0 +1,110 @@
+"""Errors of the API: a stable code, a sentence, and the numbers behind a refusal."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from viabtc.contract.errors import REASONS
+
+STATUSES: Final = {
+    "invalid_argument": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "order_not_found": 404,
+    "user_not_match": 404,
+    "repeat_update": 409,
+    "balance_not_enough": 422,
+    "amount_too_small": 422,
+    "no_enough_trader": 422,
+    "internal_error": 500,
+    "service_unavailable": 503,
+    "service_timeout": 504,
+}
+"""Every code with its status. An order of somebody else is not found: its existence is private."""
+
+MESSAGES: Final = {
+    **REASONS,
+    "invalid_argument": "the request cannot be understood",
+    "unauthenticated": "send a token: Authorization: Bearer TOKEN",
+    "forbidden": "the token does not allow this",
+    "not_found": "there is nothing at this address",
+    "method_not_allowed": "this address is not used with this method",
+    "user_not_match": "order not found",
+    "internal_error": "a service failed",
+    "service_unavailable": "a service cannot be reached or takes no writes; nothing was done",
+    "service_timeout": "a service did not answer in time; a write may or may not have been done",
+}
+
+
+class Refusal(BaseModel):
+    """Why a request was refused."""
+
+    code: str = Field(description="Stable name.", examples=["balance_not_enough"])
+    message: str = Field(description="A sentence for people.")
+    reason: str | None = Field(None, description="What exactly, where the code leaves it open.")
+    details: dict[str, Any] = Field(default_factory=dict, description="The numbers behind it.")
+
+
+class ErrorBody(BaseModel):
+    """Body of every answer that is not 2xx."""
+
+    error: Refusal
+
+
+class ApiError(Exception):
+    """A refusal on its way to the client."""
+
+    def __init__(self, code: str, reason: str | None = None, **details: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.reason = reason
+        self.details = details
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can answer with these codes."""
+    shared = ("invalid_argument", "internal_error", "service_unavailable", "service_timeout")
+    by_status: dict[int | str, list[str]] = {}
+    for code in (*shared, *codes):
+        by_status.setdefault(STATUSES[code], []).append(code)
+    return {
+        status: {"model": ErrorBody, "description": ", ".join(names)}
+        for status, names in by_status.items()
+    }
+
+
+def answer(error: ApiError) -> JSONResponse:
+    """The response for an error."""
+    code = "order_not_found" if error.code == "user_not_match" else error.code
+    refusal = Refusal(code=code, message=MESSAGES[code], reason=error.reason, details=error.details)
+    headers = {"WWW-Authenticate": "Bearer"} if error.code == "unauthenticated" else None
+    body = ErrorBody(error=refusal).model_dump(exclude_none=True)
+    return JSONResponse(body, STATUSES[error.code], headers)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Gives every error of `app` the same form."""
+
+    @app.exception_handler(ApiError)
+    async def refused(_: Request, error: ApiError) -> JSONResponse:
+        return answer(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+        return answer(ApiError("invalid_argument", f"{where}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def other(_: Request, error: HTTPException) -> JSONResponse:
+        by_status = {404: "not_found", 405: "method_not_allowed"}
+        code = by_status.get(error.status_code, "invalid_argument")
+        response = answer(ApiError(code, None if code in by_status.values() else error.detail))
+        response.headers.update(error.headers or {})
+        return response

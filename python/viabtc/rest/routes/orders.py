@@ -1,0 +1,161 @@
+"""Orders and own trades of the user that the token stands for."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from viabtc.rest.context import (
+    SIDES,
+    Cursor,
+    Ex,
+    Limit,
+    MarketName,
+    Rates,
+    check_decimals,
+    finished_order,
+    microseconds,
+    open_order,
+    plain,
+    role_name,
+    side_name,
+)
+from viabtc.rest.errors import ApiError, documented
+from viabtc.rest.exchange import Exchange, Market
+from viabtc.rest.keys import User
+from viabtc.rest.models import Order, OwnTrade, Page, PlaceOrder
+from viabtc.rest.paging import Rows, page
+
+router = APIRouter(tags=["orders"])
+
+SOURCE = "api"
+
+OrderId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+_PRIVATE = ("unauthenticated", "forbidden", "not_found")
+
+
+@router.post(
+    "/orders",
+    summary="Place an order",
+    status_code=201,
+    responses=documented(*_PRIVATE, "balance_not_enough", "amount_too_small", "no_enough_trader"),
+)
+async def place(exchange: Ex, rates: Rates, user: User, order: PlaceOrder) -> Order:
+    market = await exchange.market(order.market)
+    check_decimals("amount", order.amount, market.base_scale)
+    params: list[object] = [user, market.name, SIDES[order.side], order.amount]
+    if order.type == "limit":
+        if order.price is None:
+            raise ApiError("invalid_argument", "price: a limit order needs one")
+        check_decimals("price", order.price, market.quote_scale)
+        params += [order.price, rates.taker, rates.maker, SOURCE]
+        method = "order.put_limit"
+    else:
+        if order.price is not None:
+            raise ApiError("invalid_argument", "price: a market order has none")
+        params += [rates.taker, SOURCE]
+        method = "order.put_market"
+    try:
+        return open_order(await exchange.ask(method, *params))
+    except ApiError as error:
+        raise await _explained(exchange, error, market, user, order) from error
+
+
+async def _explained(
+    exchange: Exchange, error: ApiError, market: Market, user: int, order: PlaceOrder
+) -> ApiError:
+    """The refusal with the numbers behind it."""
+    if error.code == "amount_too_small":
+        return ApiError(error.code, None, amount=order.amount, min_amount=plain(market.min_amount))
+    if error.code == "balance_not_enough":
+        asset = market.base if order.side == "ask" else market.quote
+        held = await exchange.ask("balance.query", user, asset)
+        return ApiError(error.code, None, asset=asset, available=held[asset]["available"])
+    return error
+
+
+@router.delete(
+    "/markets/{market}/orders/{order_id}",
+    summary="Cancel an open order",
+    responses=documented(*_PRIVATE, "order_not_found"),
+)
+async def cancel(exchange: Ex, user: User, market: str, order_id: OrderId) -> Order:
+    name = (await exchange.market(market)).name
+    row = await exchange.ask("order.cancel", user, name, order_id)
+    return open_order(row).model_copy(update={"status": "finished"})
+
+
+@router.get(
+    "/markets/{market}/orders/{order_id}",
+    summary="One of the user's orders, open or finished",
+    responses=documented(*_PRIVATE, "order_not_found"),
+)
+async def one(exchange: Ex, user: User, market: str, order_id: OrderId) -> Order:
+    name = (await exchange.market(market)).name
+    row = await exchange.ask("order.pending_detail", name, order_id)
+    if row is not None and row["user"] == user:
+        return open_order(row)
+    if row is None:
+        row = await exchange.ask("order.finished_detail", order_id)
+        if row is not None and row["user"] == user and row["market"] == name:
+            return finished_order(row)
+    raise ApiError("order_not_found")
+
+
+@router.get("/orders/open", summary="Open orders", responses=documented(*_PRIVATE))
+async def open_orders(
+    exchange: Ex, user: User, market: MarketName, cursor: Cursor = None, limit: Limit = 50
+) -> Page[Order]:
+    name = (await exchange.market(market)).name
+
+    async def fetch(offset: int, count: int) -> Rows:
+        found = await exchange.ask("order.pending", user, name, offset, count)
+        rows: Rows = found["records"]
+        return rows
+
+    rows, following = await page(fetch, cursor, limit)
+    return Page[Order](items=[open_order(row) for row in rows], next=following)
+
+
+@router.get("/orders/finished", summary="Finished orders", responses=documented(*_PRIVATE))
+async def finished_orders(
+    exchange: Ex, user: User, market: MarketName, cursor: Cursor = None, limit: Limit = 50
+) -> Page[Order]:
+    name = (await exchange.market(market)).name
+
+    async def fetch(offset: int, count: int) -> Rows:
+        found = await exchange.ask("order.finished", user, name, 0, 0, offset, count)
+        rows: Rows = found["records"]
+        return rows
+
+    rows, following = await page(fetch, cursor, limit)
+    return Page[Order](items=[finished_order(row) for row in rows], next=following)
+
+
+@router.get("/trades", summary="Own deals", responses=documented(*_PRIVATE))
+async def own_trades(
+    exchange: Ex, user: User, market: MarketName, cursor: Cursor = None, limit: Limit = 50
+) -> Page[OwnTrade]:
+    name = (await exchange.market(market)).name
+
+    async def fetch(offset: int, count: int) -> Rows:
+        found = await exchange.ask("market.user_deals", user, name, offset, count)
+        rows: Rows = found["records"]
+        return rows
+
+    rows, following = await page(fetch, cursor, limit)
+    return Page[OwnTrade](items=[_own_trade(row) for row in rows], next=following)
+
+
+def _own_trade(row: dict[str, Any]) -> OwnTrade:
+    return OwnTrade(
+        id=row["id"],
+        time=microseconds(row["time"]),
+        market=row["market"],
+        side=side_name(row["side"]),
+        role=role_name(row["role"]),
+        price=row["price"],
+        amount=row["amount"],
+        turnover=row["deal"],
+        fee=row["fee"],
+    )

@@ -1,0 +1,71 @@
+"""The configuration file of the public API; its sections are those of accesshttp."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from viabtc.edges.rpc import RemoteSettings
+from viabtc.protocol.addresses import Place
+from viabtc.rest.context import Fees
+from viabtc.service.common import Common, read_common
+from viabtc.service.remote import read_remote
+from viabtc.service.settings import Findings, Section, SettingsError, load
+
+CONTROL: Final = "127.0.0.1:9106"
+"""Address of the control app when the file names none."""
+
+SERVICES: Final = ("matchengine", "marketprice", "readhistory")
+
+_RATE: Final = re.compile(r"0(\.[0-9]{1,18})?")
+
+
+@dataclass(frozen=True, slots=True)
+class RestSettings:
+    """Everything that the service is made of."""
+
+    common: Common
+    bind: Place
+    timeout_s: float
+    tokens: Path
+    fees: Fees
+    remotes: dict[str, RemoteSettings]
+
+
+def read_rest(path: Path) -> tuple[RestSettings, Findings]:
+    """Reads and checks a file.
+
+    Raises:
+        SettingsError: with every problem.
+    """
+    findings = Findings()
+    settings = _read(Section(load(path), findings), path)
+    if findings.problems:
+        raise SettingsError(str(path), findings.problems)
+    return settings, findings
+
+
+def _read(root: Section, path: Path) -> RestSettings:
+    common = read_common(root, CONTROL)
+    own = root.section("viabtc", is_required=False)
+    own.leave("control")
+    server = root.section("svr")
+    fees = root.section("fees", is_required=False)
+    settings = RestSettings(
+        common=common,
+        bind=server.place("bind") or ("", 0),
+        timeout_s=root.seconds("timeout", 1.0, low=0.001, high=3600),
+        tokens=path.parent / root.text("tokens", "tokens"),
+        fees=Fees(_rate(fees, "taker", "0.002"), _rate(fees, "maker", "0.001")),
+        remotes={name: read_remote(root.section(name)) for name in SERVICES},
+    )
+    for section in (server, fees, own, root):
+        section.close()
+    return settings
+
+
+def _rate(section: Section, name: str, default: str) -> str:
+    rate = section.text(name, default)
+    if not _RATE.fullmatch(rate):
+        section.problem(name, f'is "{rate}"', 'a decimal text in [0, 1), such as "0.002"')
+    return rate
