@@ -13,7 +13,7 @@ use viabtc_engine::decimal::power_of_ten;
 use viabtc_engine::{
     AssetId, Command, Config, Event, Exchange, MarketId, OrderId, Rejection, Side, Stamp, Time,
 };
-use workload::{Random, Setting, Workload, seed, settings};
+use workload::{Random, Workload, seed, settings};
 
 const COMMANDS_DEFAULT: u64 = 200_000;
 
@@ -48,11 +48,11 @@ impl Drop for Trial {
 }
 
 impl Trial {
-    fn new(setting: Setting) -> Trial {
+    fn new(setting: &'static str, config: Config) -> Trial {
         Trial {
-            setting: setting.name,
-            exchange: Exchange::new(setting.config.clone()),
-            naive: Naive::new(setting.config),
+            setting,
+            exchange: Exchange::new(config.clone()),
+            naive: Naive::new(config),
             applied: 0,
             rejected: BTreeMap::new(),
             deals: 0,
@@ -179,7 +179,7 @@ fn agree(index: usize) {
     let settings = settings();
     let share = commands().div_ceil(settings.len() as u64);
     let setting = settings.into_iter().nth(index).expect("a setting of this number");
-    let mut trial = Trial::new(setting);
+    let mut trial = Trial::new(setting.name, setting.config);
     let mut workload = Workload::new(&trial.exchange, Random::new(seed, 2 * index as u64));
     let mut random = Random::new(seed, 2 * index as u64 + 1);
     for number in 1..=share {

@@ -12,7 +12,7 @@ use viabtc_engine::{
     PlaceMarket, Side, Source, Time, UpdateBalance, UserId,
 };
 
-pub use configurations::{Setting, settings};
+pub use configurations::settings;
 pub use random::{Random, seed};
 
 /// Users, the busiest first; numbers of both ends of the field among them.

@@ -1,0 +1,153 @@
+//! States as bytes: whole or refused, and moved from one configuration to another by names.
+
+use viabtc_engine::{
+    AssetConfig, AssetId, Command, Config, Decimal, Exchange, MarketConfig, MarketId, OrderId,
+    PlaceLimit, RestoreError, Side, Source, Stamp, Time, UpdateBalance, UserId,
+};
+
+const BTC: AssetId = AssetId(0);
+const BCH: AssetId = AssetId(1);
+const MARKET: MarketId = MarketId(0);
+
+/// One, at the eight decimals of amounts, prices and updates.
+const ONE: i128 = 100_000_000;
+
+fn exchange() -> Exchange {
+    let asset =
+        |name: &str, save_scale| AssetConfig { name: name.into(), save_scale, show_scale: 8 };
+    let market = MarketConfig {
+        name: "BTCBCH".into(),
+        base: BTC,
+        quote: BCH,
+        base_scale: 8,
+        quote_scale: 8,
+        fee_scale: 4,
+        min_amount: Decimal { coefficient: 1, scale: 3 },
+    };
+    let config = Config {
+        assets: vec![asset("BTC", 12), asset("BCH", 20)],
+        markets: vec![market],
+        update_window: 1_000_000,
+    };
+    Exchange::new(config.validate().expect("a sound configuration"))
+}
+
+fn apply(exchange: &mut Exchange, command: Command) {
+    let stamp = Stamp { sequence: exchange.sequence() + 1, time: Time(1) };
+    exchange.apply(stamp, &command, &mut Vec::new()).expect("the command can be applied");
+}
+
+fn fund(exchange: &mut Exchange, user: u32, asset: AssetId, change: i128) {
+    let update = UpdateBalance {
+        user: UserId(user),
+        asset,
+        reason: "deposit".into(),
+        reason_id: exchange.sequence(),
+        change,
+        detail: "{}".into(),
+    };
+    apply(exchange, Command::UpdateBalance(update));
+}
+
+fn limit(exchange: &mut Exchange, user: u32, side: Side, amount: i128, price: i128) {
+    let order = PlaceLimit {
+        user: UserId(user),
+        market: MARKET,
+        side,
+        amount,
+        price,
+        taker_fee_rate: 20,
+        maker_fee_rate: 10,
+        source: Source::new("api").expect("short"),
+    };
+    apply(exchange, Command::PlaceLimit(order));
+}
+
+/// Balances of both assets, a deal, an order that was met in part and rests.
+fn traded() -> Exchange {
+    let mut exchange = exchange();
+    fund(&mut exchange, 1, BTC, 10 * ONE);
+    fund(&mut exchange, 2, BCH, 100 * ONE);
+    limit(&mut exchange, 1, Side::Ask, ONE, 10 * ONE);
+    limit(&mut exchange, 2, Side::Bid, 2 * ONE, 10 * ONE);
+    exchange
+}
+
+fn snapshot(exchange: &Exchange) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    exchange.write_snapshot(&mut |piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
+fn restore(config: Config, bytes: &[u8]) -> Result<Exchange, RestoreError> {
+    let mut rest = bytes;
+    Exchange::restore(config, &mut |buffer| {
+        let count = buffer.len().min(rest.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        rest = &rest[count..];
+        count
+    })
+}
+
+#[test]
+fn no_prefix_of_a_snapshot_is_a_state() {
+    let exchange = traded();
+    let bytes = snapshot(&exchange);
+    for length in 0..bytes.len() {
+        let refused = restore(exchange.config().clone(), &bytes[..length]);
+        assert!(refused.is_err(), "{length} bytes were accepted");
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert!(restore(exchange.config().clone(), &longer).is_err());
+}
+
+#[test]
+fn a_changed_snapshot_is_refused_or_is_a_sound_state() {
+    let exchange = traded();
+    let bytes = snapshot(&exchange);
+    for bit in 0..bytes.len() * 8 {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(restored) = restore(exchange.config().clone(), &changed) {
+            restored.audit().expect("what is restored is sound");
+        }
+    }
+}
+
+#[test]
+fn a_state_moves_to_a_configuration_by_names() {
+    let mut exchange = traded();
+    let before = snapshot(&exchange);
+    let mut config = exchange.config().clone();
+    config.assets.insert(0, AssetConfig { name: "ETH".into(), save_scale: 8, show_scale: 8 });
+    config.markets[0].base = AssetId(1);
+    config.markets[0].quote = AssetId(2);
+    let moved = exchange.clone().reconfigure(config).expect("a new asset changes nothing");
+    assert_eq!(moved.balance(UserId(1), AssetId(1)), exchange.balance(UserId(1), BTC));
+    assert_eq!(moved.order(MARKET, OrderId(2)).map(|order| order.remaining), Some(100_000_000));
+    let back = moved.reconfigure(exchange.config().clone()).expect("it was not used");
+    assert!(snapshot(&back) == before);
+    exchange = back;
+    fund(&mut exchange, 1, BTC, ONE);
+}
+
+#[test]
+fn a_configuration_that_lacks_what_the_state_uses_is_refused_by_name() {
+    let exchange = traded();
+    let refused = |change: &dyn Fn(&mut Config)| {
+        let mut config = exchange.config().clone();
+        change(&mut config);
+        match exchange.clone().reconfigure(config) {
+            Err(RestoreError::Config(words)) => words,
+            other => panic!("not refused: {:?}", other.map(|exchange| exchange.digest())),
+        }
+    };
+    assert!(refused(&|config| config.assets[0].save_scale = 13).contains("prec_save of asset BTC"));
+    assert!(
+        refused(&|config| config.assets[0].name = "XBT".into()).contains("asset BTC is missing")
+    );
+    assert!(refused(&|config| config.markets[0].quote_scale = 7).contains("market BTCBCH"));
+    let words = refused(&|config| config.markets.clear());
+    assert!(words.contains("market BTCBCH is missing") && words.contains("open orders"));
+}
