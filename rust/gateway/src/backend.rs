@@ -12,6 +12,11 @@ use viabtc_wire::frame::Head;
 pub trait Backend: Send + Sync + 'static {
     /// A session for one thread of a port; its answers go to `outbox`.
     fn session(&self, outbox: Outbox) -> Box<dyn Session>;
+
+    /// Whether requests can reach it now.
+    fn is_connected(&self) -> bool {
+        true
+    }
 }
 
 /// One port thread's way to a backend.

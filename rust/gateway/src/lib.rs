@@ -1,4 +1,4 @@
-//! The data ports: binary RPC server and client, and JSON-RPC over HTTP. Sockets only; what is asked is
+//! The data ports: binary RPC server and client, JSON-RPC over HTTP, and the websocket hub. Sockets only; what is asked is
 //! answered through a [`Backend`].
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,7 @@ pub mod client;
 mod connection;
 pub mod front_door;
 mod http;
+pub mod hub;
 pub mod metrics;
 mod reactor;
 pub mod remote;
@@ -18,6 +19,7 @@ pub use address::{Address, AddressError};
 pub use backend::{Backend, Bundle, Outbox, Refusal, Session, Status, Ticket};
 pub use client::Client;
 pub use front_door::{DoorOptions, FrontDoor};
+pub use hub::{Hub, HubOptions};
 pub use metrics::Metrics;
 pub use remote::{Remote, RemoteOptions};
 pub use rpc_server::{RpcOptions, RpcServer};

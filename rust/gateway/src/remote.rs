@@ -137,6 +137,10 @@ impl Backend for Remote {
     fn session(&self, outbox: Outbox) -> Box<dyn Session> {
         Box::new(RemoteSession { shared: Arc::clone(&self.shared), outbox, is_dirty: false })
     }
+
+    fn is_connected(&self) -> bool {
+        Remote::is_connected(self)
+    }
 }
 
 struct RemoteSession {

@@ -178,7 +178,7 @@ impl Drop for Server {
     }
 }
 
-fn listen(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+pub(crate) fn listen(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(is_shared)?;
@@ -188,7 +188,7 @@ fn listen(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn listen_on_path(path: &Path, kind: Type) -> io::Result<Socket> {
+pub(crate) fn listen_on_path(path: &Path, kind: Type) -> io::Result<Socket> {
     remove_old(path)?;
     let socket = Socket::new(Domain::UNIX, kind, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
