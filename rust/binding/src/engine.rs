@@ -54,19 +54,10 @@ impl Engine {
                 )));
             }
         };
-        let options = Options {
-            directory,
-            config,
-            durability,
-            segment_bytes,
-            build: build.to_owned(),
-            on_fault: |error| {
-                // Memory is ahead of the disk now: whatever else runs must not answer any more.
-                eprintln!("viabtc: the journal failed, so the process ends: {error}");
-                std::process::abort();
-            },
-        };
-        let host = py.detach(|| Host::start(options)).map_err(|error| errors::start(&error))?;
+        let options =
+            Options { durability, segment_bytes, build: build.to_owned(), ..Options::new(config) };
+        let host = py.detach(|| Host::start(&directory, options));
+        let host = host.map_err(|error| errors::start(&error))?;
         Ok(Engine { host: Arc::new(host) })
     }
 
@@ -229,6 +220,7 @@ impl Engine {
                 ("commands_applied_total", metrics.applied.load(Relaxed)),
                 ("commands_rejected_total", metrics.rejected.load(Relaxed)),
                 ("commands_unavailable_total", metrics.unavailable.load(Relaxed)),
+                ("commands_poisoned_total", metrics.poisoned.load(Relaxed)),
                 ("queries_total", metrics.queries.load(Relaxed)),
                 ("queue_requests", metrics.queued.load(Relaxed)),
                 ("turns_total", metrics.turns.load(Relaxed)),

@@ -9,7 +9,7 @@ use viabtc_host::record::{KIND_COMMAND, KIND_CONFIG, KIND_DIGEST};
 use viabtc_host::recovery::Replay;
 use viabtc_host::snapshots;
 use viabtc_journal::{
-    Directory, JournalError, KIND_OPENED, KIND_SEAL, Record, inspect, latest_snapshot,
+    Directory, JournalError, KIND_OPENED, KIND_PROOF, KIND_SEAL, Record, inspect, latest_snapshot,
 };
 
 use crate::errors;
@@ -46,7 +46,9 @@ pub(crate) fn inspect_journal<'py>(
     let storage = Directory::open(&directory).map_err(|source| {
         fault(JournalError::Io { operation: "open", file: directory.display().to_string(), source })
     })?;
-    let (snapshot, mut problems) = latest_snapshot(&storage).map_err(fault)?;
+    let (snapshot, damaged) = latest_snapshot(&storage).map_err(fault)?;
+    let mut problems: Vec<String> =
+        damaged.iter().map(|name| format!("{name} is damaged; an older state is used")).collect();
     let snapshot_sequence = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
     let mut state = match snapshot {
         Some(mut snapshot) if replay => {
@@ -120,6 +122,7 @@ fn row<'py>(
         KIND_SEAL => "seal",
         KIND_OPENED => "opened",
         KIND_CONFIG => "config",
+        KIND_PROOF => "proof",
         _ => "unknown",
     };
     dict.set_item("kind", kind)?;

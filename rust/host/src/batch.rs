@@ -12,6 +12,8 @@ use viabtc_wire::methods::{Effect, ErrorCode, by_command};
 use viabtc_wire::reply::write_common_error;
 use viabtc_wire::request::{DecodeError, Names, Query, Request, decode};
 
+use crate::codec::command_number;
+
 /// Requests of one port, in order.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -74,6 +76,16 @@ impl Batch {
         };
         self.items.push(Item { id, work });
         Ok(())
+    }
+
+    /// Command and parameters' text of the `index`-th request, when it is a write.
+    pub(crate) fn write_at(&self, index: usize) -> Option<(u32, &[u8])> {
+        match &self.items.get(index)?.work {
+            Work::Write { command, params } => {
+                Some((command_number(command), &self.params[params.clone()]))
+            }
+            Work::Query(_) | Work::Invalid(_) => None,
+        }
     }
 
     /// Requests in it.

@@ -3,6 +3,7 @@
 //! Invariant: nothing leaves a turn before every record that the turn appended is durable (or, in
 //! `Durability::Async`, written). One sync serves all batches of a turn.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -15,7 +16,9 @@ use viabtc_wire::request::Names;
 
 use crate::batch::{Batch, Bodies, Item, Layout, ReplyTo, Work};
 use crate::codec::{Origin, command_number, write_command, write_feed_entry};
+use crate::fault::{self, Fault, OnFault};
 use crate::metrics::Metrics;
+use crate::poison::Poison;
 use crate::queue::Queue;
 use crate::record::{KIND_COMMAND, KIND_DIGEST};
 
@@ -56,6 +59,10 @@ pub(crate) struct Core<S: Storage + Sync> {
     pub(crate) config: u64,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: fn() -> i64,
+    /// Called where the journal fails, before anything of the turn is let go.
+    pub(crate) on_fault: OnFault,
+    /// Requests that are not applied again.
+    pub(crate) poison: Poison,
     pub(crate) layout: Layout,
     pub(crate) scratch: Scratch,
     /// Whether events wait because the feed cannot be written.
@@ -80,6 +87,9 @@ impl<S: Storage + Sync> Core<S> {
         while !queue.is_finished() {
             if queue.take(TURN_REQUESTS_MAX, IDLE, &mut entries) {
                 self.turn(&mut entries, &mut bodies)?;
+            } else {
+                let proven = self.journal.prove();
+                self.checked(proven)?;
             }
             self.write_feed();
             self.metrics.queued.store(queue.weight() as u64, Relaxed);
@@ -89,8 +99,27 @@ impl<S: Storage + Sync> Core<S> {
             // What is not durable of the feed is written again by the next start.
             let _ = self.feed.sync();
         }
-        let time = (self.clock)().max(self.exchange.time().0);
-        self.journal.seal(self.exchange.digest(), time)
+        let sealed = self.journal.seal(self.exchange.digest(), self.now());
+        self.checked(sealed)
+    }
+
+    /// Time never runs backwards, whatever the clock does.
+    fn now(&self) -> i64 {
+        (self.clock)().max(self.journal.time())
+    }
+
+    /// Reports a failure of the journal.
+    fn checked<T>(&self, outcome: Result<T, JournalError>) -> Result<T, JournalError> {
+        outcome.inspect_err(|error| (self.on_fault)(&Fault::Journal(error)))
+    }
+
+    /// Goes on in a new segment; false when there is no space for one, and nothing has changed.
+    pub(crate) fn rotate(&mut self) -> Result<bool, JournalError> {
+        match self.journal.rotate(self.exchange.digest()) {
+            Ok(()) => Ok(true),
+            Err(JournalError::NoSpace { .. }) => Ok(false),
+            Err(error) => self.checked(Err(error)),
+        }
     }
 
     fn turn(
@@ -104,19 +133,25 @@ impl<S: Storage + Sync> Core<S> {
             match entry {
                 Entry::Task(task) => {
                     // A task may look at durable state only.
-                    self.journal.commit()?;
+                    let committed = self.journal.commit();
+                    self.checked(committed)?;
                     task(self);
                 }
                 Entry::Batch(batch, reply_to) => {
-                    for item in &batch.items {
+                    let batch = Rc::new(batch);
+                    fault::enter(&batch);
+                    for (index, item) in batch.items.iter().enumerate() {
+                        fault::at(index);
                         self.serve(item, &batch.params, is_writable, bodies)?;
                     }
                     outgoing.push((batch.len(), reply_to));
                 }
             }
         }
+        fault::leave();
         let started = Instant::now();
-        self.journal.commit()?;
+        let committed = self.journal.commit();
+        self.checked(committed)?;
         self.metrics.turn(started.elapsed());
         self.metrics.durable_sequence.store(self.exchange.sequence(), Relaxed);
         self.metrics.writable.store(u64::from(is_writable), Relaxed);
@@ -153,11 +188,12 @@ impl<S: Storage + Sync> Core<S> {
                 self.metrics.rejected.fetch_add(1, Relaxed);
             }
             Work::Write { command, params: range } => {
-                let time = (self.clock)().max(self.exchange.time().0);
                 let room = RECORD_BYTES_MAX + DETAIL_GROWTH_MAX * range.len();
-                if self.journal.needs_rotation(room) {
-                    self.journal.rotate(self.exchange.digest())?;
+                if let Some(code) = self.refusal(command, &params[range.clone()], room)? {
+                    bodies.write(|out| write_common_error(code, Some(id), out));
+                    return Ok(());
                 }
+                let time = self.now();
                 let sequence = self.exchange.sequence() + 1;
                 let stamp = Stamp { sequence, time: Time(time) };
                 self.scratch.events.clear();
@@ -179,6 +215,33 @@ impl<S: Storage + Sync> Core<S> {
         Ok(())
     }
 
+    /// Why a command is not even tried, if so; makes room for its record of at most `room` bytes.
+    fn refusal(
+        &mut self,
+        command: &viabtc_engine::Command,
+        params: &[u8],
+        room: usize,
+    ) -> Result<Option<ErrorCode>, JournalError> {
+        if !self.poison.is_empty() {
+            self.poison.forget((self.clock)());
+            if self.poison.is_refused(command_number(command), params) {
+                self.metrics.poisoned.fetch_add(1, Relaxed);
+                return Ok(Some(ErrorCode::InternalError));
+            }
+        }
+        #[cfg(feature = "failpoints")]
+        crate::failpoints::panic_in_apply(params);
+        if !self.journal.is_holding(room) {
+            self.metrics.rejected.fetch_add(1, Relaxed);
+            return Ok(Some(ErrorCode::InvalidArgument));
+        }
+        if self.journal.needs_rotation(room) && !self.rotate()? {
+            self.metrics.unavailable.fetch_add(1, Relaxed);
+            return Ok(Some(ErrorCode::ServiceUnavailable));
+        }
+        Ok(None)
+    }
+
     /// Appends an applied command to the journal's batch, and its events to the feed's.
     fn record(
         &mut self,
@@ -190,10 +253,14 @@ impl<S: Storage + Sync> Core<S> {
         let (sequence, time) = (stamp.sequence, stamp.time.0);
         payload.clear();
         write_command(command, params, payload);
-        self.journal.append(KIND_COMMAND, sequence, time, payload)?;
-        if sequence.is_multiple_of(DIGEST_INTERVAL) {
+        let mut appended = self.journal.append(KIND_COMMAND, sequence, time, payload);
+        if appended.is_ok() && sequence.is_multiple_of(DIGEST_INTERVAL) {
             let digest = self.exchange.digest().to_le_bytes();
-            self.journal.append(KIND_DIGEST, sequence, time, &digest)?;
+            appended = self.journal.append(KIND_DIGEST, sequence, time, &digest);
+        }
+        if let Err(error) = appended {
+            (self.on_fault)(&Fault::Journal(&error));
+            return Err(error);
         }
         let origin = Origin {
             command: command_number(command),
@@ -207,7 +274,7 @@ impl<S: Storage + Sync> Core<S> {
 
     /// Writes the turn's events to the feed. When that fails they are kept, writes are refused, and the
     /// next turn tries again: the feed has no gaps, and the engine goes on answering.
-    fn write_feed(&mut self) {
+    pub(crate) fn write_feed(&mut self) {
         let Scratch { feed, feed_entries, .. } = &mut self.scratch;
         let mut start = 0;
         let mut done = 0;

@@ -1,6 +1,6 @@
 //! The durable engine as other threads see it: submit, call, inspect, stop.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -9,16 +9,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use viabtc_engine::Exchange;
-use viabtc_journal::{Directory, JournalError};
+use viabtc_journal::{Directory, FeedSignal, JournalError, Storage};
 use viabtc_wire::methods::ErrorCode;
 use viabtc_wire::request::Names;
 
 use crate::batch::{Batch, Layout, Refused, Replies, ReplyTo};
 use crate::config_file::ConfigFile;
 use crate::core::{Core, Entry};
+use crate::fault::{self, OnFault};
 use crate::metrics::Metrics;
+use crate::poison;
 use crate::queue::Queue;
-use crate::start::{Opened, Recovery, StartError, microseconds_now, open};
+use crate::start::{Opened, Recovery, StartError, microseconds_now, open, open_directory};
 
 /// Most requests that wait for the engine: about a second of its work. Above it ports answer error 3.
 const QUEUE_REQUESTS_MAX: usize = 262_144;
@@ -33,19 +35,39 @@ pub enum Durability {
 }
 
 /// What a host is started with.
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// Where journal, snapshots and feed stand; made when missing.
-    pub directory: PathBuf,
     /// Assets, markets, layout of replies.
     pub config: ConfigFile,
     /// When a write is acknowledged.
     pub durability: Durability,
     /// Size of a journal segment.
     pub segment_bytes: u64,
+    /// Whether segments are made ahead, on a thread of their own; false for simulations, whose operations
+    /// always come in the same order.
+    pub is_prepared_ahead: bool,
     /// Names the build in the journal.
     pub build: String,
-    /// Called when the journal fails; must not return to serving. The default ends the process.
-    pub on_fault: fn(&JournalError),
+    /// The wall clock, microseconds since 1970; it may jump.
+    pub clock: fn() -> i64,
+    /// Called on the engine's thread when the process must end, before anything of the turn is let go. In
+    /// production it does not return.
+    pub on_fault: OnFault,
+}
+
+impl Options {
+    /// Durable, segments of 64 MiB, the system's clock, and an end of the process on a fault.
+    pub fn new(config: ConfigFile) -> Options {
+        Options {
+            config,
+            durability: Durability::Local,
+            segment_bytes: 64 << 20,
+            is_prepared_ahead: true,
+            build: String::new(),
+            clock: microseconds_now,
+            on_fault: fault::end_process,
+        }
+    }
 }
 
 /// The engine stopped, or too much waits for it.
@@ -54,12 +76,13 @@ pub struct Options {
 pub struct Unavailable;
 
 /// A running engine.
-pub struct Host {
-    queue: Arc<Queue<Entry<Directory>>>,
+pub struct Host<S: Storage + Sync = Directory> {
+    queue: Arc<Queue<Entry<S>>>,
     names: Arc<Names>,
     metrics: Arc<Metrics>,
     layout: Layout,
     recovery: Recovery,
+    feed: Arc<FeedSignal>,
     is_alive: Arc<AtomicBool>,
     thread: Mutex<Option<Running>>,
 }
@@ -70,18 +93,47 @@ struct Running {
     ended: Receiver<()>,
 }
 
-impl Host {
-    /// Recovers the state from the directory and starts to serve it.
+/// Marks the end of the engine's thread, also when it panics.
+struct Ending<T> {
+    queue: Arc<Queue<T>>,
+    is_alive: Arc<AtomicBool>,
+}
+
+impl<T> Drop for Ending<T> {
+    fn drop(&mut self) {
+        self.is_alive.store(false, Release);
+        self.queue.close();
+    }
+}
+
+impl Host<Directory> {
+    /// Recovers the state from `directory`, which is made when missing, and starts to serve it.
     ///
     /// # Errors
     /// When the directory, the journal or the configuration cannot be used; see [`StartError`].
-    pub fn start(options: Options) -> Result<Host, StartError> {
+    pub fn start(directory: &Path, options: Options) -> Result<Host, StartError> {
+        Host::start_on(open_directory(directory)?, options)
+    }
+}
+
+impl<S: Storage + Sync> Host<S> {
+    /// As [`Host::start`], on any storage.
+    ///
+    /// # Errors
+    /// As [`Host::start`].
+    pub fn start_on(storage: S, options: Options) -> Result<Host<S>, StartError> {
         let layout = if options.config.is_indented { Layout::Indented } else { Layout::Compact };
         let names = Arc::new(Names::new(&options.config.config));
         let metrics = Arc::new(Metrics::default());
-        let on_fault = options.on_fault;
-        let Opened { exchange, journal, feed, config, recovery } = open(&options)?;
+        let Options { clock, on_fault, .. } = options;
+        let opened = {
+            let _watched = fault::watch(on_fault, None);
+            open(&storage, &options)?
+        };
+        let Opened { exchange, journal, feed, config, poison, recovery } = opened;
         metrics.durable_sequence.store(exchange.sequence(), Release);
+        let signal = Arc::clone(feed.signal());
+        let noted = poison.clone();
         let mut core = Core {
             exchange,
             journal,
@@ -89,7 +141,9 @@ impl Host {
             names: Arc::clone(&names),
             config,
             metrics: Arc::clone(&metrics),
-            clock: microseconds_now,
+            clock,
+            on_fault,
+            poison,
             layout,
             scratch: Default::default(),
             is_feed_failing: false,
@@ -98,21 +152,25 @@ impl Host {
         let is_alive = Arc::new(AtomicBool::new(true));
         let (running, ended) = sync_channel(0);
         let thread = {
-            let (queue, is_alive) = (Arc::clone(&queue), Arc::clone(&is_alive));
+            let queue = Arc::clone(&queue);
+            let ending = Ending { queue: Arc::clone(&queue), is_alive: Arc::clone(&is_alive) };
             let serve = move || {
                 let _running = running;
-                let outcome = core.run(&queue);
-                is_alive.store(false, Release);
-                queue.close();
-                if let Err(error) = outcome {
-                    on_fault(&error);
-                }
+                let _ending = ending;
+                let note = move |command, params: &[u8]| {
+                    let digest = poison::digest(command, params);
+                    let saved = noted.clone().save(&storage, clock(), digest);
+                    (digest, saved.err().map(|error| error.to_string()))
+                };
+                let _watched = fault::watch(on_fault, Some(Box::new(note)));
+                // A failure has been reported where it happened.
+                let _ = core.run(&queue);
             };
             std::thread::Builder::new().name("engine".into()).spawn(serve)
         };
         let thread = thread.map_err(StartError::Thread)?;
         let thread = Mutex::new(Some(Running { thread, ended }));
-        Ok(Host { queue, names, metrics, layout, recovery, is_alive, thread })
+        Ok(Host { queue, names, metrics, layout, recovery, feed: signal, is_alive, thread })
     }
 
     /// What the start found.
@@ -128,6 +186,11 @@ impl Host {
     /// Figures.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Tells when there is more in the event feed.
+    pub fn feed_signal(&self) -> &Arc<FeedSignal> {
+        &self.feed
     }
 
     /// Hands a batch over. A batch that cannot be taken is answered at once with error 3.
@@ -174,15 +237,18 @@ impl Host {
     /// Closes the current journal segment, so that a snapshot can cover it; its last sequence.
     ///
     /// # Errors
-    /// When the engine stopped or is overloaded.
+    /// When the engine stopped or is overloaded, or there is no space for another segment.
     pub fn rotate(&self) -> Result<u64, Unavailable> {
         let rotated = self.task(|core| {
-            if core.journal.has_command() {
-                core.journal.rotate(core.exchange.digest())?;
-            }
-            Ok::<u64, JournalError>(core.exchange.sequence())
+            core.write_feed();
+            let is_closed =
+                !core.is_feed_failing && (!core.journal.has_command() || core.rotate()?);
+            Ok::<_, JournalError>((is_closed, core.exchange.sequence()))
         });
-        rotated?.map_err(|_| Unavailable)
+        match rotated? {
+            Ok((true, sequence)) => Ok(sequence),
+            Ok((false, _)) | Err(_) => Err(Unavailable),
+        }
     }
 
     /// False once the engine's thread ended.
@@ -203,10 +269,10 @@ impl Host {
 
     fn task<R: Send + 'static>(
         &self,
-        task: impl FnOnce(&mut Core<Directory>) -> R + Send + 'static,
+        task: impl FnOnce(&mut Core<S>) -> R + Send + 'static,
     ) -> Result<R, Unavailable> {
         let (sender, receiver) = sync_channel(1);
-        let task = Box::new(move |core: &mut Core<Directory>| {
+        let task = Box::new(move |core: &mut Core<S>| {
             // An asker that went away needs no answer.
             let _ = sender.send(task(core));
         });
@@ -215,7 +281,7 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl<S: Storage + Sync> Drop for Host<S> {
     fn drop(&mut self) {
         self.stop(Duration::from_secs(5));
     }

@@ -6,9 +6,13 @@ pub mod codec;
 pub mod config_file;
 pub mod configs;
 mod core;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
+pub mod fault;
 pub mod follow;
 pub mod host;
 pub mod metrics;
+mod poison;
 mod queue;
 pub mod record;
 pub mod recovery;
@@ -16,5 +20,6 @@ pub mod snapshots;
 pub mod start;
 
 pub use batch::{Batch, Layout, Refused, Replies, ReplyTo};
+pub use fault::Fault;
 pub use host::{Durability, Host, Options, Unavailable};
 pub use start::{Recovery, StartError};

@@ -16,6 +16,8 @@ pub struct Metrics {
     pub rejected: AtomicU64,
     /// Writes refused because the journal's reserve is low.
     pub unavailable: AtomicU64,
+    /// Requests refused because the same made the engine panic a short while ago.
+    pub poisoned: AtomicU64,
     /// Queries answered.
     pub queries: AtomicU64,
     /// Requests that wait.

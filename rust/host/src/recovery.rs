@@ -7,6 +7,7 @@ use viabtc_journal::Record;
 
 use crate::codec::{CodecError, Origin, command_number, read_command};
 use crate::configs;
+use crate::fault;
 use crate::record::{KIND_COMMAND, KIND_CONFIG, KIND_DIGEST, read_config, write_config};
 
 /// Why files that are readable do not lead to a state.
@@ -46,6 +47,16 @@ pub enum RecoveryError {
     /// A snapshot that cannot be read.
     #[error("snapshot: {0}")]
     Snapshot(String),
+    /// The feed lacks events of commands that a snapshot would cover.
+    #[error(
+        "the event feed ends at command {feed}: no snapshot of command {sequence} before it has caught up"
+    )]
+    FeedBehind {
+        /// Last command of the feed.
+        feed: u64,
+        /// Of the snapshot.
+        sequence: u64,
+    },
     /// An invariant does not hold.
     #[error("audit: {0}")]
     Audit(Violation),
@@ -123,6 +134,9 @@ impl Replay {
             return if is_same { Ok(()) } else { Err(RecoveryError::Digest { sequence }) };
         }
         let (command, params) = read_command(record.payload).map_err(codec)?;
+        fault::replaying(sequence);
+        #[cfg(feature = "failpoints")]
+        crate::failpoints::panic_in_replay(params);
         let stamp = Stamp { sequence, time: Time(record.time) };
         self.events.clear();
         exchange.apply(stamp, &command, &mut self.events).map_err(|rejection| {

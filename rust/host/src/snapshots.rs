@@ -4,14 +4,18 @@
 use std::path::Path;
 
 use viabtc_journal::{
-    JournalError, SnapshotWriter, latest_snapshot, read_closed, remove_obsolete, sync_feed,
+    FeedPositions, JournalError, SnapshotWriter, Storage, feed_sequence, latest_snapshot,
+    lock_snapshots, read_closed, remove_consumed, remove_obsolete, sync_feed,
 };
 
 use crate::recovery::{RecoveryError, Replay, write_state};
-use crate::start::{StartError, open_directory};
+use crate::start::{StartError, microseconds_now, open_directory};
 
 /// Snapshots kept: the newest, and one to fall back to.
 const SNAPSHOTS_KEPT: usize = 2;
+
+/// How long a file of the feed stays at least, in microseconds: a day, for those who look back.
+const FEED_KEPT_US: i64 = 86_400_000_000;
 
 /// What was made.
 #[derive(Clone, Copy, Debug)]
@@ -27,20 +31,29 @@ pub struct SnapshotReport {
 }
 
 /// Loads the newest snapshot of `directory`, applies the closed segments, audits, writes the next snapshot
-/// and removes what it makes obsolete. May run while the engine does.
+/// and removes what it makes obsolete, and what the feed no longer needs. May run while the engine does.
 ///
 /// # Errors
-/// When files cannot be used or do not lead to the state that the engine had.
+/// When another does the same, and when files cannot be used or do not lead to the state that the engine
+/// had.
 pub fn write_snapshot(directory: &Path) -> Result<SnapshotReport, StartError> {
-    let storage = open_directory(directory)?;
-    let (snapshot, _) = latest_snapshot(&storage)?;
+    write_snapshot_on(&open_directory(directory)?, microseconds_now())
+}
+
+/// As [`write_snapshot`], on any storage, at `now` in microseconds.
+///
+/// # Errors
+/// As [`write_snapshot`].
+pub fn write_snapshot_on<S: Storage>(storage: &S, now: i64) -> Result<SnapshotReport, StartError> {
+    let _lock = lock_snapshots(storage)?;
+    let (snapshot, damaged) = latest_snapshot(storage)?;
     let after = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
     let mut replay = match snapshot {
         Some(mut snapshot) => Replay::from_snapshot(&mut snapshot)?,
         None => Replay::empty(),
     };
     let mut failure = None;
-    let read = read_closed(&storage, after, &mut |_, _, record| {
+    let read = read_closed(storage, after, &mut |_, _, record| {
         failure = replay.apply(record, |_, _, _| {}).err();
         failure.is_none()
     });
@@ -60,8 +73,13 @@ pub fn write_snapshot(directory: &Path) -> Result<SnapshotReport, StartError> {
     if journaled != 0 && journaled != digest {
         return Err(RecoveryError::Digest { sequence }.into());
     }
-    sync_feed(&storage)?;
-    let mut writer = SnapshotWriter::begin(&storage, sequence)?;
+    // A start from this snapshot does not read the commands before it: their events must be safe.
+    let feed = feed_sequence(storage)?;
+    if feed < sequence {
+        return Err(RecoveryError::FeedBehind { feed, sequence }.into());
+    }
+    sync_feed(storage)?;
+    let mut writer = SnapshotWriter::begin(storage, sequence)?;
     let mut written: Result<(), JournalError> = Ok(());
     write_state(&exchange, &mut |piece| {
         if written.is_ok() {
@@ -70,6 +88,7 @@ pub fn write_snapshot(directory: &Path) -> Result<SnapshotReport, StartError> {
     });
     written?;
     let bytes = writer.finish()?;
-    remove_obsolete(&storage, SNAPSHOTS_KEPT)?;
+    remove_obsolete(storage, SNAPSHOTS_KEPT, &damaged)?;
+    remove_consumed(storage, &FeedPositions::open(storage)?, now - FEED_KEPT_US)?;
     Ok(SnapshotReport { sequence, replayed, bytes, digest })
 }

@@ -6,12 +6,13 @@ use std::time::{Instant, SystemTime};
 
 use viabtc_engine::Exchange;
 use viabtc_journal::{
-    Directory, FeedWriter, Journal, JournalError, Torn, latest_snapshot, remove_feed,
+    Directory, FeedWriter, Journal, JournalError, Storage, Torn, latest_snapshot, remove_feed,
 };
 
 use crate::codec::write_feed_entry;
 use crate::configs;
 use crate::host::{Durability, Options};
+use crate::poison::Poison;
 use crate::record::{KIND_CONFIG, write_config};
 use crate::recovery::{RecoveryError, Replay};
 
@@ -73,9 +74,17 @@ impl StartError {
             StartError::Journal(JournalError::Version { .. }) => {
                 "start the version of viabtc that wrote it"
             }
+            StartError::Journal(JournalError::Lost { .. }) => {
+                "nothing was changed: the disk lost what it had synced. Copy the directory and restore \
+                 the journal from a backup or standby; to go on without these commands, move the file \
+                 that knows of them aside"
+            }
             StartError::Journal(_) => "check space, permissions and health of the disk",
             StartError::State(RecoveryError::Restore(_)) => {
                 "put back what the data uses, or choose another data directory"
+            }
+            StartError::State(RecoveryError::FeedBehind { .. }) => {
+                "make space on the disk; the next snapshot is tried by itself"
             }
             StartError::State(_) => {
                 "nothing was changed: start the version of viabtc that wrote the journal, and keep a \
@@ -87,56 +96,61 @@ impl StartError {
 }
 
 /// What the engine's thread begins with.
-pub(crate) struct Opened {
+pub(crate) struct Opened<S: Storage> {
     pub(crate) exchange: Exchange,
-    pub(crate) journal: Journal<Directory>,
-    pub(crate) feed: FeedWriter<Directory>,
+    pub(crate) journal: Journal<S>,
+    pub(crate) feed: FeedWriter<S>,
     /// Digest of the configuration, which can be found by it.
     pub(crate) config: u64,
+    pub(crate) poison: Poison,
     pub(crate) recovery: Recovery,
 }
 
 /// Recovers and opens everything for writing.
-pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
+pub(crate) fn open<S: Storage + Sync>(
+    storage: &S,
+    options: &Options,
+) -> Result<Opened<S>, StartError> {
     let started = Instant::now();
-    let storage = open_directory(&options.directory)?;
-    let (snapshot, mut notes) = latest_snapshot(&storage)?;
+    let (snapshot, damaged) = latest_snapshot(storage)?;
     let snapshot_sequence = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
+    let mut notes = notes_on_damaged(&damaged, snapshot_sequence);
     let mut replay = match snapshot {
         Some(mut snapshot) => Replay::from_snapshot(&mut snapshot)?,
         None => Replay::empty(),
     };
+    let is_synced = options.durability == Durability::Local;
     let mut feed = None;
     let mut failure: Option<StartError> = None;
     let mut payload = Vec::new();
     let journal_options = viabtc_journal::Options {
         segment_bytes: options.segment_bytes,
-        is_synced: options.durability == Durability::Local,
+        is_synced,
         opened: options.build.clone().into_bytes(),
-        time: microseconds_now(),
+        time: (options.clock)(),
+        is_prepared_ahead: options.is_prepared_ahead,
     };
-    let opened =
-        Journal::open(&storage, journal_options, snapshot_sequence, &mut |_, _, record| {
-            // The feed is touched only now: the lock is held when the first record is read.
-            if feed.is_none() {
-                match FeedWriter::open(&storage) {
-                    Ok(writer) => feed = Some(writer),
-                    Err(error) => failure = Some(error.into()),
-                }
+    let opened = Journal::open(storage, journal_options, snapshot_sequence, &mut |_, _, record| {
+        // The feed is touched only now: the lock is held when the first record is read.
+        if feed.is_none() {
+            match open_feed(storage, snapshot_sequence, &mut notes) {
+                Ok(writer) => feed = Some(writer),
+                Err(error) => failure = Some(error.into()),
             }
-            let Some(feed) = feed.as_mut() else { return false };
-            let mut refilled = Ok(());
-            let applied = replay.apply(record, |origin, params, events| {
-                if record.sequence > feed.sequence() {
-                    payload.clear();
-                    write_feed_entry(origin, params, events, &mut payload);
-                    refilled = feed.append(record.sequence, record.time, &payload);
-                }
-            });
-            let outcome = applied.map_err(StartError::from).and(refilled.map_err(StartError::from));
-            failure = outcome.err();
-            failure.is_none()
+        }
+        let Some(feed) = feed.as_mut() else { return false };
+        let mut refilled = Ok(());
+        let applied = replay.apply(record, |origin, params, events| {
+            if record.sequence > feed.sequence() {
+                payload.clear();
+                write_feed_entry(origin, params, events, &mut payload);
+                refilled = feed.append(record.sequence, record.time, &payload);
+            }
         });
+        let outcome = applied.map_err(StartError::from).and(refilled.map_err(StartError::from));
+        failure = outcome.err();
+        failure.is_none()
+    });
     if let Some(failure) = failure {
         return Err(failure);
     }
@@ -144,12 +158,18 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let mut journal = recovered.journal;
     let mut feed = match feed {
         Some(feed) => feed,
-        None => FeedWriter::open(&storage)?,
+        None => open_feed(storage, snapshot_sequence, &mut notes)?,
     };
     if feed.sequence() > recovered.found.sequence {
+        // An event reaches the feed only when its command is durable.
+        if is_synced {
+            let (known, sequence) = ("the event feed".to_owned(), feed.sequence());
+            let found = recovered.found.sequence;
+            return Err(JournalError::Lost { known, sequence, found }.into());
+        }
         drop(feed);
-        remove_feed(&storage)?;
-        feed = FeedWriter::open(&storage)?;
+        remove_feed(storage)?;
+        feed = FeedWriter::open(storage)?;
         notes.push("the event feed was ahead of the journal and begins anew".to_owned());
     }
     feed.flush()?;
@@ -164,7 +184,7 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
             exchange.reconfigure(options.config.config.clone()).map_err(RecoveryError::Restore)?;
         let mut payload = Vec::new();
         write_config(exchange.config(), &mut payload);
-        let time = microseconds_now().max(exchange.time().0);
+        let time = (options.clock)().max(journal.time());
         if journal.needs_rotation(payload.len()) {
             journal.rotate(0)?;
         }
@@ -180,6 +200,13 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
             torn.bytes, torn.file
         ));
     }
+    let poison = Poison::open(storage, (options.clock)())?;
+    if !poison.is_empty() {
+        notes.push(format!(
+            "{} requests made the engine panic within the last minute and are refused for now",
+            poison.len()
+        ));
+    }
     let recovery = Recovery {
         snapshot_sequence,
         replayed,
@@ -191,10 +218,41 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         notes,
     };
     // Before the first event that names it; replay meets only configurations that once were kept so.
-    let config = configs::keep(&storage, exchange.config())?;
-    Ok(Opened { exchange, journal, feed, config, recovery })
+    let config = configs::keep(storage, exchange.config())?;
+    Ok(Opened { exchange, journal, feed, config, poison, recovery })
 }
 
+/// A feed that ends before the snapshot cannot be continued: the commands between are in no record that is
+/// read.
+fn open_feed<S: Storage>(
+    storage: &S,
+    snapshot_sequence: u64,
+    notes: &mut Vec<String>,
+) -> Result<FeedWriter<S>, JournalError> {
+    let feed = FeedWriter::open(storage)?;
+    if feed.sequence() >= snapshot_sequence {
+        return Ok(feed);
+    }
+    notes.push(format!(
+        "the event feed ended at command {} and begins anew behind the snapshot of command \
+         {snapshot_sequence}; projections behind that must be rebuilt",
+        feed.sequence()
+    ));
+    drop(feed);
+    remove_feed(storage)?;
+    FeedWriter::open(storage)
+}
+
+pub(crate) fn notes_on_damaged(damaged: &[String], used: u64) -> Vec<String> {
+    let instead = match used {
+        0 => "the whole journal is replayed".to_owned(),
+        _ => format!("the older one of command {used} is used, and more is replayed"),
+    };
+    let note = |name| format!("{name} is damaged: {instead}. What to do: check the disk");
+    damaged.iter().map(note).collect()
+}
+
+/// The storage of a directory, which is made when missing.
 pub(crate) fn open_directory(path: &Path) -> Result<Directory, StartError> {
     Directory::open(path)
         .map_err(|source| StartError::Directory { path: path.display().to_string(), source })

@@ -7,7 +7,7 @@ use viabtc_engine::{AssetId, Event, UserId};
 use viabtc_host::config_file::{ConfigFile, read_config};
 use viabtc_host::follow::Follower;
 use viabtc_host::snapshots::write_snapshot;
-use viabtc_host::{Durability, Host, Options, Refused, StartError};
+use viabtc_host::{Fault, Host, Options, Refused, StartError};
 use viabtc_journal::{Directory, FeedReader, JournalError};
 
 const CONFIG: &str = r#"{
@@ -21,14 +21,9 @@ fn config() -> ConfigFile {
 }
 
 fn try_start(directory: &Path, config: ConfigFile) -> Result<Host, StartError> {
-    Host::start(Options {
-        directory: directory.into(),
-        config,
-        durability: Durability::Local,
-        segment_bytes: 1 << 20,
-        build: "test".into(),
-        on_fault: |error| panic!("{error}"),
-    })
+    let on_fault = |fault: &Fault<'_>| panic!("{fault}");
+    let options = Options { segment_bytes: 1 << 20, on_fault, ..Options::new(config) };
+    Host::start(directory, options)
 }
 
 fn start(directory: &Path) -> Host {

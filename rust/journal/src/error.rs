@@ -37,6 +37,30 @@ pub enum JournalError {
         /// What does not fit.
         what: &'static str,
     },
+    /// Commands that are known to have been acknowledged are in no file. Nothing is changed.
+    #[error("{known} holds command {sequence}, and the journal ends at command {found}")]
+    Lost {
+        /// What proves that they existed.
+        known: String,
+        /// Last command that it knows.
+        sequence: u64,
+        /// Last command of the journal; 0 without one.
+        found: u64,
+    },
+    /// The feed does not hold what a reader asks for.
+    #[error("the event feed begins at command {first}; command {wanted} is no longer in it")]
+    FeedGap {
+        /// Sequence that comes next for the reader.
+        wanted: u64,
+        /// Of the next record that there is.
+        first: u64,
+    },
+    /// No space for another segment; nothing was written, and writing may go on when there is space.
+    #[error("no space for a further segment of the journal: {cause}")]
+    NoSpace {
+        /// Text of the failure.
+        cause: String,
+    },
     /// Another process writes this journal.
     #[error("{file} is locked by process {pid}")]
     Locked {
@@ -72,5 +96,10 @@ impl JournalError {
     /// Names the operation and the file of an input or output error, for `map_err`.
     pub fn io(operation: &'static str, file: &str) -> impl FnOnce(io::Error) -> JournalError {
         move |source| JournalError::Io { operation, file: file.to_owned(), source }
+    }
+
+    /// Whether a file that was listed is not there any more.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, JournalError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }

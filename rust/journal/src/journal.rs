@@ -4,13 +4,16 @@
 //! nothing is written any more: what the disk then holds is not known.
 
 use crate::error::JournalError;
-use crate::reader::{Summary, Tail, scan};
-use crate::record::{FRAME_BYTES, Header, KIND_OPENED, KIND_SEAL, Record};
+use crate::reader::{Summary, Tail, scan, segment_numbers};
+use crate::record::{FRAME_BYTES, Header, KIND_OPENED, KIND_PROOF, KIND_SEAL, Record};
 use crate::reserve::Reserve;
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, header_link, segment_name};
-use crate::storage::{File, Storage};
+use crate::storage::{File, Storage, WRITER_LOCK};
 
-/// Room that every segment keeps for digest marks and the seal.
+/// The largest unit that a disk writes as a whole.
+const BLOCK_BYTES: usize = 4096;
+
+/// Room that every segment keeps for a digest mark and the seal.
 const MARGIN_BYTES: usize = 1024;
 
 /// Zeros written at once when a torn end is cut.
@@ -25,8 +28,11 @@ pub struct Options {
     pub is_synced: bool,
     /// Payload of the record that each open writes, such as the build's name.
     pub opened: Vec<u8>,
-    /// Time of that record, microseconds.
+    /// Time of that record, microseconds; a later one when the journal is already further.
     pub time: i64,
+    /// True makes the next segments ahead, on a thread of their own. False makes them when they are due,
+    /// on the caller's thread, so that a simulation has always the same order of operations.
+    pub is_prepared_ahead: bool,
 }
 
 /// A journal that was opened.
@@ -45,6 +51,8 @@ pub struct Journal<S: Storage> {
     file: S::File,
     name: String,
     number: u64,
+    /// Size of the current segment's file.
+    capacity: u64,
     /// Where the batch goes.
     offset: u64,
     batch: Vec<u8>,
@@ -56,26 +64,38 @@ pub struct Journal<S: Storage> {
     synced: u64,
     /// Of the last command appended.
     sequence: u64,
+    /// Of the last record appended, microseconds.
+    time: i64,
     has_command: bool,
+    /// Whether the last durable record is a proof.
+    is_proven: bool,
     halted: Option<String>,
     _lock: S::Lock,
 }
 
 impl<S: Storage + Sync> Journal<S> {
     /// Locks the directory, reads every record behind the command `after`, cuts a torn end, and writes an
-    /// opened record of the next epoch, synced. `visit` returns whether to go on.
+    /// opened record of the next epoch, synced. `visit` returns whether to go on; what it gets is durable.
     ///
     /// # Errors
-    /// When another process writes it, on damage, and when files cannot be used.
+    /// When another process writes it, on damage, when the journal ends before `after`, and when files
+    /// cannot be used.
     pub fn open(
         storage: &S,
         options: Options,
         after: u64,
         visit: &mut dyn FnMut(&str, u64, &Record<'_>) -> bool,
     ) -> Result<Recovered<S>, JournalError> {
-        let lock = storage.lock()?;
+        let lock = storage.lock(WRITER_LOCK)?;
+        if options.is_synced {
+            sync_last_segment(storage)?;
+        }
         let (found, tail, _) = scan(storage, after, visit, true)?;
-        let reserve = Reserve::start(storage, options.segment_bytes)?;
+        if found.sequence < after {
+            let known = "a snapshot".to_owned();
+            return Err(JournalError::Lost { known, sequence: after, found: found.sequence });
+        }
+        let reserve = Reserve::start(storage, options.segment_bytes, options.is_prepared_ahead)?;
         let epoch = found.epoch + 1;
         let (file, tail) = match tail {
             Some(tail) => {
@@ -88,18 +108,19 @@ impl<S: Storage + Sync> Journal<S> {
                 (file, tail)
             }
             None => {
-                let (number, first_sequence, first_ordinal) = (1, after + 1, 1);
                 let header = SegmentHeader {
-                    number,
+                    number: 1,
                     epoch,
-                    first_sequence,
-                    first_ordinal,
+                    first_sequence: 1,
+                    first_ordinal: 1,
                     chain: 0,
                     digest: 0,
+                    file_bytes: options.segment_bytes,
+                    time: 0,
                 };
-                let (file, link) = begin(storage, &reserve, header)?;
-                let offset = SEGMENT_HEADER_BYTES as u64;
-                (file, Tail { number, offset, link, has_command: false })
+                let spare = reserve.take()?;
+                let (file, link) = begin(storage, &spare, header)?;
+                (file, Tail::behind_header(&header, link))
             }
         };
         let mut journal = Journal {
@@ -108,19 +129,23 @@ impl<S: Storage + Sync> Journal<S> {
             file,
             name: segment_name(tail.number),
             number: tail.number,
+            capacity: tail.capacity,
             offset: tail.offset,
             batch: Vec::new(),
             link: tail.link,
             epoch,
             ordinal: found.ordinal,
             synced: found.ordinal,
-            sequence: found.sequence.max(after),
+            sequence: found.sequence,
+            time: found.time,
             has_command: tail.has_command,
+            is_proven: false,
             halted: None,
             options,
             _lock: lock,
         };
-        let (payload, time) = (journal.options.opened.clone(), journal.options.time);
+        let payload = journal.options.opened.clone();
+        let time = journal.options.time.max(journal.time);
         if journal.needs_rotation(payload.len()) {
             journal.rotate(0)?;
         }
@@ -134,13 +159,19 @@ impl<S: Storage + Sync> Journal<S> {
         self.epoch
     }
 
+    /// Time of the last record: the next ones are not before it.
+    pub fn time(&self) -> i64 {
+        self.time
+    }
+
     /// Adds a record to the batch. A command has the next sequence; any other record repeats the last.
     ///
     /// # Errors
     /// When it fits no segment, or after a failure.
     ///
     /// # Panics
-    /// When the segment has no room: the caller asks [`Journal::needs_rotation`] first.
+    /// When the segment has no room: the caller asks [`Journal::needs_rotation`] first. When sequence or
+    /// time do not continue the journal.
     pub fn append(
         &mut self,
         kind: u8,
@@ -150,18 +181,21 @@ impl<S: Storage + Sync> Journal<S> {
     ) -> Result<(), JournalError> {
         self.check()?;
         let bytes = payload.len() + FRAME_BYTES;
-        let segment_bytes = self.options.segment_bytes;
-        if (bytes + SEGMENT_HEADER_BYTES + MARGIN_BYTES) as u64 > segment_bytes {
+        if !self.is_holding(payload.len()) {
+            let segment_bytes = self.options.segment_bytes;
             return Err(JournalError::TooLarge { bytes, segment_bytes });
         }
         let end = self.offset + (self.batch.len() + bytes) as u64;
-        assert!(end <= segment_bytes, "the segment was left before it was full");
+        assert!(end <= self.capacity, "the segment was left before it was full");
+        assert!(time >= self.time, "time does not run backwards");
         assert!(
             sequence == self.sequence || sequence == self.sequence + 1,
             "sequences have no gaps"
         );
         self.has_command |= sequence > self.sequence;
         self.sequence = sequence;
+        self.time = time;
+        self.is_proven = kind == KIND_PROOF;
         self.ordinal += 1;
         let header = Header {
             kind,
@@ -178,10 +212,16 @@ impl<S: Storage + Sync> Journal<S> {
         Ok(())
     }
 
+    /// Whether any segment can hold a record with a payload of `bytes`.
+    pub fn is_holding(&self, bytes: usize) -> bool {
+        (bytes + FRAME_BYTES + SEGMENT_HEADER_BYTES + MARGIN_BYTES) as u64
+            <= self.options.segment_bytes
+    }
+
     /// Whether a record with a payload of `bytes` and the marks beside it need a new segment.
     pub fn needs_rotation(&self, bytes: usize) -> bool {
         let end = self.offset + (self.batch.len() + bytes + FRAME_BYTES + MARGIN_BYTES) as u64;
-        end > self.options.segment_bytes
+        end > self.capacity
     }
 
     /// Writes the batch and syncs it. Without records it does nothing.
@@ -214,16 +254,48 @@ impl<S: Storage + Sync> Journal<S> {
         self.has_command
     }
 
+    /// Writes records that prove that all before them were durable, unless they stand there already.
+    ///
+    /// Should the disk lose a part of the last batch in spite of its sync, that cannot be told from a batch
+    /// whose sync never returned. An owner that calls this when it is idle keeps a batch of commands the
+    /// last one only for a moment. The first record fills the block that the last command ends in; the
+    /// others stand in a block each, so that neither a lost block nor a misdirected one can take a command
+    /// and every proof of it.
+    ///
+    /// # Errors
+    /// On the first failure and for ever after it.
+    pub fn prove(&mut self) -> Result<(), JournalError> {
+        if self.is_proven || !self.options.is_synced {
+            return Ok(());
+        }
+        self.commit()?;
+        let filled = self.offset as usize + FRAME_BYTES;
+        let padding = filled.next_multiple_of(BLOCK_BYTES) - filled;
+        let end = filled + padding + BLOCK_BYTES + 2 * FRAME_BYTES + size_of::<u64>();
+        if end as u64 > self.capacity {
+            return Ok(());
+        }
+        for payload_bytes in [padding, BLOCK_BYTES - FRAME_BYTES, 0] {
+            self.append(KIND_PROOF, self.sequence, self.time, &vec![0; payload_bytes])?;
+        }
+        self.commit()
+    }
+
     /// Commits, then goes on in a new segment, whose header keeps `digest`: the state after the last
     /// command.
     ///
     /// # Errors
-    /// On the first failure and for ever after it.
+    /// [`JournalError::NoSpace`] when there is no further segment: nothing has changed then, and it may be
+    /// tried again. On the first other failure and for ever after it.
     pub fn rotate(&mut self, digest: u64) -> Result<(), JournalError> {
+        self.check()?;
+        let spare = self.reserve.take()?;
         self.commit()?;
-        let synced = self.file.sync().map_err(JournalError::io("sync", &self.name));
-        self.halt_on(synced)?;
-        self.synced = self.ordinal;
+        if self.synced < self.ordinal {
+            let synced = self.file.sync().map_err(JournalError::io("sync", &self.name));
+            self.halt_on(synced)?;
+            self.synced = self.ordinal;
+        }
         let number = self.number + 1;
         let header = SegmentHeader {
             number,
@@ -232,12 +304,15 @@ impl<S: Storage + Sync> Journal<S> {
             first_ordinal: self.ordinal + 1,
             chain: self.link,
             digest,
+            file_bytes: self.options.segment_bytes,
+            time: self.time,
         };
-        let begun = begin(&self.storage, &self.reserve, header);
+        let begun = begin(&self.storage, &spare, header);
         let (file, link) = self.halt_on(begun)?;
         self.file = file;
         self.name = segment_name(number);
         self.number = number;
+        self.capacity = header.file_bytes;
         self.offset = SEGMENT_HEADER_BYTES as u64;
         self.link = link;
         self.has_command = false;
@@ -249,7 +324,7 @@ impl<S: Storage + Sync> Journal<S> {
     /// # Errors
     /// On the first failure and for ever after it.
     pub fn seal(&mut self, digest: u64, time: i64) -> Result<(), JournalError> {
-        self.append(KIND_SEAL, self.sequence, time, &digest.to_le_bytes())?;
+        self.append(KIND_SEAL, self.sequence, time.max(self.time), &digest.to_le_bytes())?;
         self.commit()?;
         let synced = self.file.sync().map_err(JournalError::io("sync", &self.name));
         self.halt_on(synced)
@@ -277,20 +352,27 @@ impl<S: Storage + Sync> Journal<S> {
 }
 
 /// Makes a spare the segment of `header`. Its name appears only when its header is durable.
-fn begin<S: Storage + Sync>(
+fn begin<S: Storage>(
     storage: &S,
-    reserve: &Reserve<S>,
+    spare: &str,
     header: SegmentHeader,
 ) -> Result<(S::File, u64), JournalError> {
-    let spare = reserve.take()?;
-    let file = storage.open(&spare).map_err(JournalError::io("open", &spare))?;
+    let file = storage.open(spare).map_err(JournalError::io("open", spare))?;
     let bytes = header.to_bytes();
-    file.write_at(&bytes, 0).map_err(JournalError::io("write", &spare))?;
-    file.sync().map_err(JournalError::io("sync", &spare))?;
+    file.write_at(&bytes, 0).map_err(JournalError::io("write", spare))?;
+    file.sync().map_err(JournalError::io("sync", spare))?;
     let name = segment_name(header.number);
-    storage.rename(&spare, &name).map_err(JournalError::io("rename", &spare))?;
+    storage.rename(spare, &name).map_err(JournalError::io("rename", spare))?;
     storage.sync_directory().map_err(JournalError::io("sync", "the directory"))?;
     Ok((file, header_link(&bytes)))
+}
+
+/// After a kill the system may hold what the disk does not: what is read is to be durable.
+fn sync_last_segment<S: Storage>(storage: &S) -> Result<(), JournalError> {
+    let Some(&last) = segment_numbers(storage)?.last() else { return Ok(()) };
+    let name = segment_name(last);
+    let file = storage.open(&name).map_err(JournalError::io("open", &name))?;
+    file.sync().map_err(JournalError::io("sync", &name))
 }
 
 /// Zeros what stands between `offset` and `end`, durably.

@@ -7,7 +7,8 @@
 //! | `spare-<number>.seg` | zeros, ready to become the next segment | ahead, by [`Reserve`]'s thread |
 //! | `snapshot-<sequence>.snap` | opaque bytes with checksums | temporary file, sync, rename |
 //! | `feed-<first sequence>.seg` | records of the feed | unsynced, cut at open |
-//! | `lock` | process id of the writer | flock |
+//! | `feed-positions` | how far each projection is | temporary file, sync, rename |
+//! | `lock`, `snapshot-lock` | process id of the writer, of the one who makes a snapshot | flock |
 #![forbid(unsafe_code)]
 
 mod error;
@@ -22,11 +23,14 @@ mod snapshot;
 mod storage;
 
 pub use error::JournalError;
-pub use feed::{FeedReader, FeedRecord, FeedWriter, remove_feed, sync_feed};
+pub use feed::{
+    FeedPositions, FeedReader, FeedRecord, FeedSignal, FeedWriter, feed_sequence, remove_consumed,
+    remove_feed, sync_feed,
+};
 pub use journal::{Journal, Options, Recovered};
 pub use reader::{Summary, Torn, inspect, read_closed};
-pub use record::{KIND_OPENED, KIND_SEAL, Record};
+pub use record::{KIND_OPENED, KIND_PROOF, KIND_SEAL, Record};
 pub use reserve::Reserve;
 pub use segment::segment_name;
-pub use snapshot::{Snapshot, SnapshotWriter, latest_snapshot, remove_obsolete};
+pub use snapshot::{Snapshot, SnapshotWriter, latest_snapshot, lock_snapshots, remove_obsolete};
 pub use storage::{Directory, File, Storage};

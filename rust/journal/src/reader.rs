@@ -3,12 +3,17 @@
 //! At the first invalid position P of the last segment:
 //!
 //! 1. all zero from there on: the end;
-//! 2. a later valid record whose `synced` covers the one at P: P was durable, so it is **damaged**;
-//! 3. a sector of the record at P is all zero: it never reached the disk, so the record was never
+//! 2. a whole header stands at P and continues another record than the last: it came from another place
+//!    of the disk, so P is **damaged**;
+//! 3. a later valid record whose `synced` covers the one at P: P was durable, so it is **damaged**;
+//! 4. all is zero from some byte of the record at P on, its last byte included: the append was cut:
+//!    **torn**;
+//! 5. a sector of the record at P is all zero: it never reached the disk, so the record was never
 //!    acknowledged: **torn**;
-//! 4. otherwise every sector was written and one has changed since: **damaged**.
+//! 6. otherwise every sector was written and one has changed since: **damaged**.
 //!
-//! Anything invalid before the last segment is damaged: a segment is synced before the next begins.
+//! Anything invalid before the last segment is damaged: a segment is synced before the next begins. So is
+//! a file of another size than it was made with.
 
 use crate::error::JournalError;
 use crate::record::{HEADER_BYTES, Header, KIND_SEAL, MARK, Record};
@@ -55,10 +60,21 @@ pub struct Summary {
 pub(crate) struct Tail {
     pub(crate) number: u64,
     pub(crate) offset: u64,
+    /// Size of the segment's file.
+    pub(crate) capacity: u64,
     /// Link of the last record, or of the segment's header.
     pub(crate) link: u64,
     /// Whether the segment holds a command.
     pub(crate) has_command: bool,
+}
+
+impl Tail {
+    /// Of a segment without records.
+    pub(crate) fn behind_header(header: &SegmentHeader, link: u64) -> Tail {
+        let (number, capacity) = (header.number, header.file_bytes);
+        let offset = SEGMENT_HEADER_BYTES as u64;
+        Tail { number, offset, capacity, link, has_command: false }
+    }
 }
 
 /// Reads without a lock and without changing anything; `visit` gets the name of the file, the offset and
@@ -117,13 +133,23 @@ pub(crate) fn scan<S: Storage>(
 ) -> Result<Scanned, JournalError> {
     let numbers = segment_numbers(storage)?;
     let Some(&last) = numbers.last() else { return Ok((Summary::default(), None, 0)) };
-    let mut first = numbers[0];
-    let mut oldest = read_header(storage, first)?.0.first_sequence;
-    for &number in &numbers[1..] {
-        let (header, _) = read_header(storage, number)?;
-        if header.first_sequence <= after + 1 && header.first_sequence > oldest {
-            (first, oldest) = (number, header.first_sequence);
+    // From the newest back: older segments may be on their way out. Of segments without commands, which
+    // begin with the same sequence, the oldest is the first.
+    let (mut first, mut oldest) = (last, u64::MAX);
+    for &number in numbers.iter().rev() {
+        if oldest <= after + 1 && number + 1 != first {
+            break;
         }
+        let sequence = match read_header(storage, number) {
+            Ok((header, _)) => header.first_sequence,
+            // A snapshot was made meanwhile, and what it covers went.
+            Err(error) if oldest <= after + 1 && error.is_missing_file() => break,
+            Err(error) => return Err(error),
+        };
+        if oldest <= after + 1 && sequence < oldest {
+            break;
+        }
+        (first, oldest) = (number, sequence);
     }
     if oldest > after + 1 {
         return Err(damaged(
@@ -161,10 +187,12 @@ pub(crate) fn scan<S: Storage>(
         reader.summary.ordinal = header.first_ordinal - 1;
         reader.summary.sequence = header.first_sequence - 1;
         reader.summary.epoch = header.epoch;
-        let size = file.size().map_err(JournalError::io("read", &name))?;
-        let mut bytes = vec![0; usize::try_from(size).expect("a segment fits in memory")];
+        reader.summary.time = header.time;
+        let size = usize::try_from(header.file_bytes).expect("a segment fits in memory");
+        let mut bytes = vec![0; size];
         file.read_at(&mut bytes, 0).map_err(JournalError::io("read", &name))?;
-        let end = reader.segment(number, &name, &bytes, link, number == last)?;
+        let tail_of_header = Tail::behind_header(&header, link);
+        let end = reader.segment(tail_of_header, &name, &bytes, number == last)?;
         chain = Some(end.link);
         tail = Some(end);
     }
@@ -179,16 +207,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Reads the records of a segment, from `begin` on.
     fn segment(
         &mut self,
-        number: u64,
+        begin: Tail,
         name: &str,
         bytes: &[u8],
-        mut link: u64,
         is_last: bool,
     ) -> Result<Tail, JournalError> {
         let mut offset = SEGMENT_HEADER_BYTES;
-        let mut has_command = false;
+        let Tail { mut link, mut has_command, .. } = begin;
         while let Some((header, next)) = Header::read(&bytes[offset..]) {
             if header.chain != link || header.ordinal != self.summary.ordinal + 1 {
                 break;
@@ -212,7 +240,7 @@ impl Reader<'_> {
             offset += header.record_bytes() as usize;
         }
         if let Some(last) = bytes[offset..].iter().rposition(|byte| *byte != 0) {
-            let what = self.judge(bytes, offset, is_last);
+            let what = self.judge(bytes, offset, last + offset, link, is_last);
             if let Some(what) = what {
                 return Err(damaged(name, offset as u64, &self.summary, what));
             }
@@ -221,15 +249,27 @@ impl Reader<'_> {
             self.summary.torn = Some(torn);
             self.summary.is_sealed = false;
         }
-        Ok(Tail { number, offset: offset as u64, link, has_command })
+        Ok(Tail { offset: offset as u64, link, has_command, ..begin })
     }
 
-    /// What is wrong with the bytes at `offset`, or `None` when they are a torn append.
-    fn judge(&self, bytes: &[u8], offset: usize, is_last: bool) -> Option<&'static str> {
+    /// What is wrong with the bytes from `offset` to the last that is not zero, `last`; `None` when they
+    /// are a torn append.
+    fn judge(
+        &self,
+        bytes: &[u8],
+        offset: usize,
+        last: usize,
+        link: u64,
+        is_last: bool,
+    ) -> Option<&'static str> {
         if !is_last {
             return Some("the record is not as written, and later segments exist");
         }
         let lost = self.summary.ordinal + 1;
+        let header = Header::read(&bytes[offset..]).map(|(header, _)| header);
+        if header.is_some_and(|header| header.chain != link || header.ordinal != lost) {
+            return Some("a record from another place stands where the next one belongs");
+        }
         let mut plain = Vec::new();
         for start in offset + 1..bytes.len() {
             if bytes[start] == MARK
@@ -243,11 +283,11 @@ impl Reader<'_> {
                 );
             }
         }
-        let length = match Header::read(&bytes[offset..]) {
-            Some((header, _)) => header.record_bytes(),
-            None => HEADER_BYTES as u64,
-        };
+        let length = header.map_or(HEADER_BYTES as u64, |header| header.record_bytes());
         let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(offset);
+        if last + 1 < end {
+            return None;
+        }
         let end = end.min(bytes.len());
         let mut start = offset;
         while start < end {

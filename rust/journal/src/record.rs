@@ -36,6 +36,10 @@ pub const KIND_SEAL: u8 = 3;
 /// The journal was opened; the payload is what [`crate::Options::opened`] says.
 pub const KIND_OPENED: u8 = 4;
 
+/// Nothing but the proof, in its `synced`, that everything before it was durable; written by
+/// [`crate::Journal::prove`].
+pub const KIND_PROOF: u8 = 7;
+
 pub(crate) const MARK: u8 = 0xd7;
 const END: u8 = 0xe9;
 

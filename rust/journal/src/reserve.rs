@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Bytes of zeros written at once.
 const CHUNK: usize = 1 << 20;
 
-/// Keeps [`SPARES`] segments ready from a thread of its own.
+/// Keeps [`SPARES`] segments ready: from a thread of its own, or whenever it is asked.
 pub struct Reserve<S: Storage> {
     shared: Arc<Shared<S>>,
     thread: Option<JoinHandle<()>>,
@@ -36,16 +36,22 @@ struct State {
     ready: Vec<String>,
     next_number: u64,
     is_failing: bool,
+    /// Text of the last failure.
+    cause: String,
     is_stopping: bool,
 }
 
 impl<S: Storage + Sync> Reserve<S> {
     /// Takes over the spares in the directory that are as they should be, removes the others, and goes on
-    /// making new ones.
+    /// making new ones: with `is_ahead` from a thread.
     ///
     /// # Errors
     /// When the directory cannot be listed or the thread cannot start.
-    pub(crate) fn start(storage: &S, segment_bytes: u64) -> Result<Reserve<S>, JournalError> {
+    pub(crate) fn start(
+        storage: &S,
+        segment_bytes: u64,
+        is_ahead: bool,
+    ) -> Result<Reserve<S>, JournalError> {
         let names = storage.list().map_err(JournalError::io("list", "the directory"))?;
         let mut next_number = segment_numbers(storage)?.last().copied().unwrap_or(0);
         let mut ready = Vec::new();
@@ -58,14 +64,22 @@ impl<S: Storage + Sync> Reserve<S> {
                 storage.remove(&name).map_err(JournalError::io("remove", &name))?;
             }
         }
-        let state =
-            State { ready, next_number: next_number + 1, is_failing: false, is_stopping: false };
+        let state = State {
+            ready,
+            next_number: next_number + 1,
+            is_failing: false,
+            cause: String::new(),
+            is_stopping: false,
+        };
         let shared = Arc::new(Shared {
             storage: storage.clone(),
             segment_bytes,
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
+        if !is_ahead {
+            return Ok(Reserve { shared, thread: None });
+        }
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("journal-reserve".into())
@@ -76,22 +90,34 @@ impl<S: Storage + Sync> Reserve<S> {
 
     /// Whether the next segments are there, or can be expected to be.
     pub fn is_filled(&self) -> bool {
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
+        if self.thread.is_none() {
+            while state.ready.len() < SPARES {
+                state = self.shared.add(state);
+                if state.is_failing {
+                    break;
+                }
+            }
+        }
         !state.is_failing || state.ready.len() >= SPARES
     }
 
     /// The name of a blank segment: a ready one, else one made now.
+    ///
+    /// # Errors
+    /// [`JournalError::NoSpace`] when none can be made.
     pub(crate) fn take(&self) -> Result<String, JournalError> {
-        let name = {
-            let mut state = self.shared.lock();
-            if let Some(name) = state.ready.pop() {
+        let mut state = self.shared.lock();
+        if state.ready.is_empty() {
+            state = self.shared.add(state);
+        }
+        match (state.ready.pop(), &state.cause) {
+            (Some(name), _) => {
                 self.shared.changed.notify_all();
-                return Ok(name);
+                Ok(name)
             }
-            state.name()
-        };
-        self.shared.make(&name)?;
-        Ok(name)
+            (None, cause) => Err(JournalError::NoSpace { cause: cause.clone() }),
+        }
     }
 }
 
@@ -126,19 +152,29 @@ impl<S: Storage> Shared<S> {
                 state = self.changed.wait(state).expect("no thread panics here");
                 continue;
             }
-            let name = state.name();
-            drop(state);
-            let made = self.make(&name);
-            state = self.lock();
-            state.is_failing = made.is_err();
-            if made.is_ok() {
-                state.ready.push(name);
-            } else {
-                // What was written of it would take the space that others need.
-                let _ = self.storage.remove(&name);
+            state = self.add(state);
+            if state.is_failing {
                 state = self.changed.wait_timeout(state, RETRY).expect("no thread panics here").0;
             }
         }
+    }
+
+    /// Makes one more spare, and meanwhile lets go of the state.
+    fn add<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let name = state.name();
+        drop(state);
+        let made = self.make(&name);
+        if made.is_err() {
+            // What was written of it would take the space that others need.
+            let _ = self.storage.remove(&name);
+        }
+        state = self.lock();
+        state.is_failing = made.is_err();
+        match made {
+            Ok(()) => state.ready.push(name),
+            Err(error) => state.cause = error.to_string(),
+        }
+        state
     }
 
     /// Writes zeros rather than a hole: the blocks are then allocated, and appending needs no further ones.

@@ -11,8 +11,10 @@
 //! | 40 | 8 | ordinal of its first record |
 //! | 48 | 8 | chain: link of the last record before it, 0 for the first segment |
 //! | 56 | 8 | digest of the state before its first command, as the caller gave it |
-//! | 64 | 8 | checksum of the block's other bytes |
-//! | 72 | 4024 | zero |
+//! | 64 | 8 | size of the file |
+//! | 72 | 8 | time of the last record before it |
+//! | 80 | 8 | checksum of the block's other bytes |
+//! | 88 | 4008 | zero |
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -24,7 +26,7 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 
 const MAGIC: &[u8; 8] = b"VIABTCJ1";
 const VERSION: u32 = 1;
-const CHECKSUM: std::ops::Range<usize> = 64..72;
+const CHECKSUM: std::ops::Range<usize> = 80..88;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SegmentHeader {
@@ -34,6 +36,9 @@ pub(crate) struct SegmentHeader {
     pub(crate) first_ordinal: u64,
     pub(crate) chain: u64,
     pub(crate) digest: u64,
+    /// A file of another size lost its end.
+    pub(crate) file_bytes: u64,
+    pub(crate) time: i64,
 }
 
 impl SegmentHeader {
@@ -41,8 +46,16 @@ impl SegmentHeader {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        let SegmentHeader { number, epoch, first_sequence, first_ordinal, chain, digest } = self;
-        let fields = [number, epoch, first_sequence, first_ordinal, chain, digest];
+        let fields = [
+            self.number,
+            self.epoch,
+            self.first_sequence,
+            self.first_ordinal,
+            self.chain,
+            self.digest,
+            self.file_bytes,
+            self.time.cast_unsigned(),
+        ];
         for (index, field) in fields.into_iter().enumerate() {
             bytes[16 + 8 * index..24 + 8 * index].copy_from_slice(&field.to_le_bytes());
         }
@@ -86,7 +99,12 @@ impl SegmentHeader {
             first_ordinal: field(3),
             chain: field(4),
             digest: field(5),
+            file_bytes: field(6),
+            time: field(7).cast_signed(),
         };
+        if file.size().map_err(JournalError::io("read", name))? != header.file_bytes {
+            return Err(damaged("the file has not the size that it was made with"));
+        }
         Ok((header, link))
     }
 }

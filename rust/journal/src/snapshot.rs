@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::error::JournalError;
 use crate::reader::{read_header, segment_numbers};
 use crate::segment::{number_in, segment_name};
-use crate::storage::{File, Storage};
+use crate::storage::{File, SNAPSHOT_LOCK, Storage};
 
 const MAGIC: &[u8; 8] = b"VIABTCS1";
 const HEADER_BYTES: usize = 24;
@@ -25,6 +25,10 @@ const HEADER_BYTES: usize = 24;
 /// Content of a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_HEADER_BYTES: usize = 12;
+
+/// Bytes between two syncs of an unfinished file: a burst of dirty pages at the end would hold up the
+/// journal's own syncs on the same disk.
+const SYNC_BYTES: u64 = 4 << 20;
 
 /// Marks the last chunk.
 const END: u32 = 1 << 31;
@@ -35,6 +39,7 @@ pub struct SnapshotWriter<S: Storage> {
     file: S::File,
     sequence: u64,
     offset: u64,
+    synced: u64,
     chunk: Vec<u8>,
     content_bytes: u64,
 }
@@ -57,6 +62,7 @@ impl<S: Storage> SnapshotWriter<S> {
             file,
             sequence,
             offset: HEADER_BYTES as u64,
+            synced: 0,
             chunk: Vec::with_capacity(CHUNK_BYTES),
             content_bytes: 0,
         })
@@ -106,6 +112,10 @@ impl<S: Storage> SnapshotWriter<S> {
         self.offset = body + self.chunk.len() as u64;
         self.content_bytes += if mark == END { 0 } else { self.chunk.len() as u64 };
         self.chunk.clear();
+        if self.offset - self.synced >= SYNC_BYTES {
+            self.file.sync().map_err(JournalError::io("sync", &name))?;
+            self.synced = self.offset;
+        }
         Ok(())
     }
 }
@@ -124,36 +134,50 @@ impl Read for Snapshot {
     }
 }
 
-/// The newest snapshot that is as it was written, and what is wrong with newer ones.
+/// The newest snapshot that is as it was written, and the names of newer files that are not.
 ///
 /// # Errors
 /// When files cannot be read.
 pub fn latest_snapshot<S: Storage>(
     storage: &S,
 ) -> Result<(Option<Snapshot>, Vec<String>), JournalError> {
-    let mut notes = Vec::new();
+    let mut damaged = Vec::new();
     for sequence in snapshot_sequences(storage)?.into_iter().rev() {
         let name = snapshot_name(sequence);
         match read(storage, &name, sequence).map_err(JournalError::io("read", &name))? {
             Some(content) => {
                 let content = io::Cursor::new(content);
-                return Ok((Some(Snapshot { sequence, content }), notes));
+                return Ok((Some(Snapshot { sequence, content }), damaged));
             }
-            None => notes.push(format!("{name} is damaged; an older snapshot is used")),
+            None => damaged.push(name),
         }
     }
-    Ok((None, notes))
+    Ok((None, damaged))
 }
 
-/// Removes all but the newest `keep` snapshots, unfinished ones, and the segments that even the oldest
-/// kept snapshot covers; how many files went.
+/// Keeps others from making a snapshot meanwhile.
+///
+/// # Errors
+/// [`JournalError::Locked`] when another process does.
+pub fn lock_snapshots<S: Storage>(storage: &S) -> Result<S::Lock, JournalError> {
+    storage.lock(SNAPSHOT_LOCK)
+}
+
+/// Removes the `damaged` snapshots, all but the newest `keep` of the others, unfinished ones, and the
+/// segments that even the oldest kept snapshot covers; how many files went.
 ///
 /// # Errors
 /// When files cannot be read or removed.
-pub fn remove_obsolete<S: Storage>(storage: &S, keep: usize) -> Result<usize, JournalError> {
-    let sequences = snapshot_sequences(storage)?;
+pub fn remove_obsolete<S: Storage>(
+    storage: &S,
+    keep: usize,
+    damaged: &[String],
+) -> Result<usize, JournalError> {
+    let mut sequences = snapshot_sequences(storage)?;
+    sequences.retain(|sequence| !damaged.contains(&snapshot_name(*sequence)));
     let split = sequences.len().saturating_sub(keep);
     let mut obsolete: Vec<String> = sequences[..split].iter().map(|s| snapshot_name(*s)).collect();
+    obsolete.extend_from_slice(damaged);
     let names = storage.list().map_err(JournalError::io("list", "the directory"))?;
     obsolete.extend(names.into_iter().filter(|name| name.ends_with(".snap.unfinished")));
     if let (Some(&oldest), true) = (sequences.get(split), sequences.len() >= keep) {

@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 
 use crate::error::JournalError;
 
-/// Name of the lock file.
-const LOCK: &str = "lock";
+/// Lock of the one who writes the journal.
+pub(crate) const WRITER_LOCK: &str = "lock";
+
+/// Lock of the one who makes a snapshot.
+pub(crate) const SNAPSHOT_LOCK: &str = "snapshot-lock";
 
 /// A directory of files.
 pub trait Storage: Clone + Send + 'static {
     /// An open file.
     type File: File;
-    /// Held while the journal is written.
+    /// A held lock; dropping it, or the end of the process, lets it go.
     type Lock: Send;
 
     /// Opens an existing file to read and write.
@@ -29,11 +32,11 @@ pub trait Storage: Clone + Send + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync_directory(&self) -> io::Result<()>;
-    /// Keeps other processes from writing.
+    /// Keeps others from taking the lock of this name.
     ///
     /// # Errors
-    /// [`JournalError::Locked`] when another process does.
-    fn lock(&self) -> Result<Self::Lock, JournalError>;
+    /// [`JournalError::Locked`] when another holds it.
+    fn lock(&self, name: &str) -> Result<Self::Lock, JournalError>;
 }
 
 /// A file with positioned access.
@@ -108,8 +111,8 @@ impl Storage for Directory {
         fs::File::open(&self.path)?.sync_all()
     }
 
-    fn lock(&self) -> Result<fs::File, JournalError> {
-        let path = self.path.join(LOCK);
+    fn lock(&self, name: &str) -> Result<fs::File, JournalError> {
+        let path = self.path.join(name);
         let named = path.display().to_string();
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
