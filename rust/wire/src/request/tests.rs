@@ -72,6 +72,21 @@ fn numbers_that_no_table_holds_are_refused() {
 }
 
 #[test]
+fn fee_rates_are_at_least_zero_and_below_one_after_cutting() {
+    let limit = |taker: &str, maker: &str| {
+        accepts(201, &format!(r#"[1, "BTCUSDT", 1, "1", "1", "{taker}", "{maker}", ""]"#))
+    };
+    let market = |taker: &str| accepts(202, &format!(r#"[1, "BTCUSDT", 1, "1", "{taker}", ""]"#));
+    // Source: 0.99999 is cut to the four decimals of the market.
+    for accepted in ["0", "0.0001", "0.9999", "0.99999", "-0.00001"] {
+        assert!(limit(accepted, "0") && limit("0", accepted) && market(accepted), "{accepted}");
+    }
+    for refused in ["1", "1.0", "1e0", "-0.0001", "2", "NaN", ""] {
+        assert!(!limit(refused, "0") && !limit("0", refused) && !market(refused), "{refused}");
+    }
+}
+
+#[test]
 fn integers_outside_their_field_are_refused() {
     let user = |text: &str| accepts(101, &format!("[{text}]"));
     assert!(user("1") && user("4294967295"));
