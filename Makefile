@@ -3,12 +3,13 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+PAGE := python/viabtc/rest/page/vendor/lightweight-charts.js
 RUST := $(shell find rust Cargo.toml Cargo.lock rust-toolchain.toml -type f)
 
 .PHONY: build run lint check test test-packages bench prove fuzz wheel clean
 
 # Everything needed to run from source, ready in .venv.
-build: $(VENV)/built
+build: $(VENV)/built $(PAGE)
 
 $(VENV)/bin/maturin:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,8 +23,16 @@ $(VENV)/built: $(VENV)/bin/maturin pyproject.toml $(RUST)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --quiet --release
 	touch $@
 
+# The chart library of the page, from its package; nothing of it is committed.
+$(PAGE): package.json package-lock.json
+	@command -v npm > /dev/null || { echo "the page needs npm (Node.js 20 or newer)"; exit 1; }
+	npm ci --silent --no-audit --no-fund
+	mkdir -p $(@D)
+	cp node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.js $@
+	cp node_modules/lightweight-charts/LICENSE $(@D)/lightweight-charts.LICENSE
+
 # As built, with what checks and tests import.
-$(VENV)/tested: $(VENV)/built
+$(VENV)/tested: $(VENV)/built $(PAGE)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --quiet --release --extras test
 	touch $@
 
@@ -67,7 +76,7 @@ fuzz:
 	VIABTC_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --release --workspace --test fuzz
 
 # A wheel for any x86-64 Linux with Python 3.11 or newer.
-wheel: $(VENV)/bin/maturin
+wheel: $(VENV)/bin/maturin $(PAGE)
 	$(VENV)/bin/maturin build --quiet --release --out dist
 
 clean:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
 from viabtc.edges.rpc import Link, RemoteSettings, open_link
+from viabtc.embedded.demo import MARKET, fill
 from viabtc.embedded.settings import RunSettings
 from viabtc.matchengine.main import EnginePart, open_engine
 from viabtc.protocol.addresses import Place
 from viabtc.service import logs, run
 from viabtc.service.failure import EXIT_OK, core_failures
-from viabtc.service.tokens import Tokens, open_tokens
+from viabtc.service.tokens import ADMIN, Tokens, open_tokens
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -85,6 +86,8 @@ def main(settings: RunSettings) -> int:
             with core_failures("--http"):
                 door = _core.FrontDoor([f"tcp@{host}:{port}"], engine=engine.engine)
             stack.push_async_callback(asyncio.to_thread, door.stop)
+            if settings.is_demo:
+                fill(engine.engine)
             tokens = open_tokens(settings.engine.data / "tokens")
             part = ExchangePart(settings, engine, door)
             remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
@@ -105,9 +108,14 @@ def _build_app(part: ExchangePart, links: Mapping[str, Link], tokens: Tokens) ->
     from viabtc.contract.openrpc import openrpc
     from viabtc.rest.app import build_app
     from viabtc.rest.exchange import Exchange
+    from viabtc.rest.pages import PageSettings
     from viabtc.service.control import build_control
 
-    app = build_app(Exchange(links), tokens, part.settings.fees)
+    identities = [pair for pair in tokens.by_name.items() if pair[0] != ADMIN]
+    page = PageSettings()
+    if part.settings.is_demo:
+        page = PageSettings(market=MARKET, identities=identities)
+    app = build_app(Exchange(links), tokens, part.settings.fees, page)
 
     @app.get("/openrpc.json", include_in_schema=False)
     async def methods() -> dict[str, Any]:

@@ -68,6 +68,8 @@ class RunSettings:
     left_aside: tuple[str, ...]
     """Keys of the file that have no effect here."""
     warnings: tuple[Problem, ...]
+    is_demo: bool
+    """Whether the demo users have funds, a first book, and a place on the page."""
 
 
 def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings:
@@ -81,7 +83,7 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
     if config is None:
         engine = EngineSettings(json.dumps(DEFAULTS), data)
         rpc = RpcSettings(bind, _MAX_PKG_SIZE, 0, heartbeat_check=False)
-        return RunSettings(engine, rpc, places, Fees(), _names(DEFAULTS), (), ())
+        return RunSettings(engine, rpc, places, Fees(), _names(DEFAULTS), (), (), is_demo=True)
     settings, findings = read_matchengine(config)
     file = load(config)
     return RunSettings(
@@ -92,6 +94,7 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
         _names(file),
         tuple(name for name in file if name not in _USED),
         tuple(problem for problem in findings.unknown if problem.key in file or "." in problem.key),
+        is_demo=False,
     )
 
 

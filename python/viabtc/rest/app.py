@@ -6,13 +6,14 @@ from viabtc import __version__
 from viabtc.rest.context import Fees
 from viabtc.rest.errors import add_handlers
 from viabtc.rest.exchange import Exchange
+from viabtc.rest.pages import PageSettings, add_page
 from viabtc.rest.routes import account, admin, market, orders
 from viabtc.service.tokens import Tokens
 
 PREFIX = "/api/v1"
 
 
-def build_app(exchange: Exchange, tokens: Tokens, fees: Fees) -> FastAPI:
+def build_app(exchange: Exchange, tokens: Tokens, fees: Fees, page: PageSettings) -> FastAPI:
     """Builds the app over an exchange."""
     app = FastAPI(
         title="viabtc",
@@ -31,4 +32,5 @@ def build_app(exchange: Exchange, tokens: Tokens, fees: Fees) -> FastAPI:
     for routes in (market, orders, account, admin):
         api.include_router(routes.router)
     app.include_router(api)
+    add_page(app, page)
     return app

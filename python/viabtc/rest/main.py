@@ -37,8 +37,9 @@ async def _open(settings: RestSettings, _log: Any) -> AsyncIterator[RestPart]:
             for name, remote in settings.remotes.items()
         }
         from viabtc.rest.app import build_app
+        from viabtc.rest.pages import PageSettings
 
-        app = build_app(Exchange(links), tokens, settings.fees)
+        app = build_app(Exchange(links), tokens, settings.fees, PageSettings())
         await stack.enter_async_context(run.serving(app, sock))
         yield RestPart(links)
 
