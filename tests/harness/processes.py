@@ -54,7 +54,8 @@ class Server:
     """Base address of the control app."""
     output: Path
     """Standard output and standard error."""
-    reserved: list[Reserved] = field(default_factory=list)
+    reserved: dict[str, Reserved] = field(default_factory=dict)
+    """Ports that were chosen before the start, by name."""
 
     @property
     def pid(self) -> int:
@@ -89,6 +90,17 @@ class Server:
             return split(value[0])
         host, port = value
         return host, port
+
+    def until_open(self, name: str) -> Place:
+        """Waits until a port chosen before the start accepts connections; where it is."""
+        place = ("127.0.0.1", self.reserved[name].port)
+
+        def is_open() -> bool:
+            socket.create_connection(place, 1).close()
+            return True
+
+        self.until(is_open)
+        return place
 
     def until_ready(self) -> None:
         """Waits until the service says that traffic may come."""
@@ -137,7 +149,7 @@ class Server:
         self._release()
 
     def _release(self) -> None:
-        for reserved in self.reserved:
+        for reserved in self.reserved.values():
             reserved.close()
 
 
@@ -155,7 +167,9 @@ def spawn(arguments: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
         )
 
 
-def start(arguments: Sequence[str], output: Path, control: str, reserved: list[Reserved]) -> Server:
+def start(
+    arguments: Sequence[str], output: Path, control: str, reserved: dict[str, Reserved]
+) -> Server:
     """Starts a command of ours and waits until it is ready."""
     server = Server(spawn(arguments, output), control, output, reserved)
     server.until_ready()
@@ -170,29 +184,42 @@ def start_exchange(directory: Path, config: Path | None = None) -> Server:
         arguments += [f"--{port}", "127.0.0.1:0"]
     if config is not None:
         arguments += ["--config", str(config)]
-    return start(arguments, directory / "run.out", f"http://{rest.place}/control", [rest])
+    return start(
+        arguments, directory / "run.out", f"http://{rest.place}/control", {"control": rest}
+    )
+
+
+def spawn_matchengine(
+    directory: Path, config: dict[str, Any], own: dict[str, Any] | None = None
+) -> Server:
+    """`viabtc matchengine` from `config`, with places, log and data of its own, just begun.
+
+    Args:
+        own: Keys of the section `viabtc` beside those.
+    """
+    control, rpc, console = Reserved(), Reserved(), Reserved()
+    path = directory / "matchengine.json"
+    settings = {
+        **config,
+        "log": {"path": str(directory / "matchengine"), "flag": "fatal,error,warn,info"},
+        "svr": {"bind": f"tcp@{rpc.place}", **config["svr"]},
+        "cli": f"tcp@{console.place}",
+        "viabtc": {"data": str(directory / "data"), "control": control.place, **(own or {})},
+    }
+    path.write_text(json.dumps(settings))
+    output = directory / "matchengine.out"
+    process = spawn(["matchengine", str(path)], output)
+    reserved = {"control": control, "rpc": rpc, "console": console}
+    return Server(process, f"http://{control.place}", output, reserved)
 
 
 def start_matchengine(
     directory: Path, config: dict[str, Any], own: dict[str, Any] | None = None
 ) -> Server:
-    """`viabtc matchengine` from `config`, with places, log and data of its own.
-
-    Args:
-        own: Keys of the section `viabtc` beside those.
-    """
-    control = Reserved()
-    path = directory / "matchengine.json"
-    settings = {
-        **config,
-        "log": {"path": str(directory / "matchengine"), "flag": "fatal,error,warn,info"},
-        "svr": {**config["svr"], "bind": "tcp@127.0.0.1:0"},
-        "cli": "tcp@127.0.0.1:0",
-        "viabtc": {"data": str(directory / "data"), "control": control.place, **(own or {})},
-    }
-    path.write_text(json.dumps(settings))
-    arguments = ["matchengine", str(path)]
-    return start(arguments, directory / "matchengine.out", f"http://{control.place}", [control])
+    """`viabtc matchengine`, ready."""
+    server = spawn_matchengine(directory, config, own)
+    server.until_ready()
+    return server
 
 
 def start_accesshttp(directory: Path, services: dict[str, Place], **keys: Any) -> Server:
@@ -214,6 +241,6 @@ def start_accesshttp(directory: Path, services: dict[str, Place], **keys: Any) -
     path.write_text(json.dumps(settings))
     output = directory / "accesshttp.out"
     process = spawn(["accesshttp", str(path)], output)
-    server = Server(process, f"http://{control.place}", output, [control, nowhere])
+    server = Server(process, f"http://{control.place}", output, {"control": control, "": nowhere})
     server.until(lambda: all(server.status()["links"][name] for name in services))
     return server
