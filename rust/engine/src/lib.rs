@@ -4,8 +4,13 @@
 //! [`Command`] go in; facts ([`Event`]) or a [`Rejection`] come out. The crate reads no clock, does no
 //! I/O, draws no random number and iterates nothing whose order is not defined, so that replaying the
 //! same commands always leads to the same state and the same events.
+//!
+//! Money is counted in integers: binary fractions are refused by the compiler's lints (and by `clippy.toml`
+//! beside this crate's manifest), and arithmetic is checked in release builds too (`overflow-checks` of
+//! the workspace's profile).
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::float_arithmetic, clippy::disallowed_types)]
 
 extern crate alloc;
 
