@@ -1,0 +1,192 @@
+"""The public API against a running exchange: identities, refusals with numbers, cursors."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from harness.processes import Server, start_exchange
+from viabtc.service.tokens import open_tokens
+
+As = Callable[[str], httpx.Client]
+
+
+def clients(server: Server, data: Path) -> Iterator[As]:
+    """Gives clients that send the token of `admin`, `user-1`, `user-2`, or none for ``""``."""
+    base = server.control.removesuffix("/control") + "/api/v1"
+    tokens = open_tokens(data / "tokens").by_name
+    opened = []
+
+    def client(name: str) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {tokens[name]}"} if name else {}
+        opened.append(httpx.Client(base_url=base, headers=headers, timeout=10))
+        return opened[-1]
+
+    yield client
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def as_identity(exchange: Server, tmp_path: Path) -> Iterator[As]:
+    """Clients of an exchange in its first state."""
+    yield from clients(exchange, tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def anybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
+    """Clients of an exchange that other tests use too."""
+    directory = tmp_path_factory.mktemp("rest")
+    server = start_exchange(directory)
+    yield from clients(server, directory / "data")
+    assert server.stop() == 0, server.said()
+
+
+def done(response: httpx.Response) -> Any:
+    assert response.is_success, response.text
+    return response.json()
+
+
+def refusal(response: httpx.Response) -> tuple[int, str, dict[str, Any]]:
+    error = response.json()["error"]
+    return response.status_code, error["code"], error["details"]
+
+
+def bid(price: str, amount: str = "0.01", **other: str) -> dict[str, str]:
+    return {"market": "BTCUSDT", "side": "bid", "price": price, "amount": amount, **other}
+
+
+def test_orders_meet_and_everybody_sees_what_is_theirs(as_identity: As) -> None:
+    one, two = as_identity("user-1"), as_identity("user-2")
+    placed = done(one.post("/orders", json=bid("100", "0.5")))
+    assert (placed["status"], placed["remaining"]) == ("open", "0.5")
+    sold = done(
+        two.post(
+            "/orders", json={"market": "BTCUSDT", "side": "ask", "type": "market", "amount": "0.2"}
+        )
+    )
+    assert (sold["status"], sold["filled_base"], sold["filled_quote"]) == ("finished", "0.2", "20")
+    depth = done(as_identity("").get("/markets/BTCUSDT/depth"))
+    assert depth == {"asks": [], "bids": [["100", "0.3"]]}
+    (order,) = done(one.get("/orders/open", params={"market": "BTCUSDT"}))["items"]
+    assert (order["id"], order["filled_base"]) == (placed["id"], "0.2")
+    path = f"/markets/BTCUSDT/orders/{placed['id']}"
+    assert refusal(two.get(path))[:2] == (404, "order_not_found")
+    assert refusal(two.delete(path))[:2] == (404, "order_not_found")
+    assert done(one.get(path))["remaining"] == "0.3"
+    assert done(one.delete(path))["status"] == "finished"
+    held = {row["asset"]: row for row in done(one.get("/balances"))}
+    assert (held["BTC"]["available"], held["USDT"]["available"]) == ("10.1998", "999980")
+    assert held["USDT"]["frozen"] == "0"
+
+
+def test_a_refusal_carries_the_numbers_behind_it(as_identity: As) -> None:
+    one = as_identity("user-1")
+    too_much = one.post("/orders", json=bid("1000000", "2"))
+    assert refusal(too_much) == (
+        422,
+        "balance_not_enough",
+        {"asset": "USDT", "available": "1000000"},
+    )
+    too_fine = one.post("/orders", json=bid("0.000000001"))
+    assert refusal(too_fine) == (400, "invalid_argument", {"decimals": 8})
+    small = {"market": "ETHBTC", "side": "bid", "price": "0.01", "amount": "0.0000"}
+    assert refusal(one.post("/orders", json=small))[:2] == (400, "invalid_argument")
+    nobody = {"market": "BTCUSDT", "side": "bid", "type": "market", "amount": "1"}
+    assert refusal(one.post("/orders", json=nobody))[:2] == (422, "no_enough_trader")
+
+
+def test_a_deposit_takes_effect_once(as_identity: As) -> None:
+    admin = as_identity("admin")
+    deposit = {"user": 9, "asset": "USDT", "reason": "deposit", "reason_id": 7, "change": "5.5"}
+    done(admin.post("/admin/balance-updates", json=deposit))
+    assert refusal(admin.post("/admin/balance-updates", json=deposit))[:2] == (409, "repeat_update")
+    held = {row["asset"]: row["available"] for row in done(admin.get("/admin/users/9/balances"))}
+    assert held["USDT"] == "5.5"
+    withdrawal = {**deposit, "reason_id": 8, "change": "-6"}
+    assert refusal(admin.post("/admin/balance-updates", json=withdrawal)) == (
+        422,
+        "balance_not_enough",
+        {"asset": "USDT", "available": "5.5"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "who", "status"),
+    [
+        ("GET", "/time", "", 200),
+        ("GET", "/markets", "", 200),
+        ("GET", "/markets/BTCUSDT/depth", "", 200),
+        ("GET", "/markets/NONE/depth", "", 404),
+        ("GET", "/balances", "", 401),
+        ("GET", "/balances", "admin", 403),
+        ("GET", "/balances", "user-1", 200),
+        ("GET", "/orders/open?market=BTCUSDT", "", 401),
+        ("POST", "/orders", "", 401),
+        ("POST", "/orders", "admin", 403),
+        ("GET", "/admin/users/1/balances", "", 401),
+        ("GET", "/admin/users/1/balances", "user-1", 403),
+        ("GET", "/admin/users/1/balances", "admin", 200),
+        ("POST", "/admin/balance-updates", "user-1", 403),
+        ("GET", "/nothing", "admin", 404),
+        ("PUT", "/markets", "", 405),
+    ],
+)
+def test_every_route_knows_who_may(
+    anybody: As, method: str, path: str, who: str, status: int
+) -> None:
+    response = anybody(who).request(method, path, json={} if method == "POST" else None)
+    assert response.status_code == status
+    if not response.is_success:
+        assert response.json()["error"]["code"]
+
+
+def test_a_wrong_token_is_nobody(anybody: As) -> None:
+    client = anybody("")
+    response = client.get("/balances", headers={"Authorization": "Bearer x"})
+    assert refusal(response)[:2] == (401, "unauthenticated")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"amount": "1"},
+        {**bid("1"), "user": 2},
+        {**bid("1"), "side": "buy"},
+        {**bid("1"), "amount": 1},
+        {**bid("1"), "amount": "NaN"},
+        {**bid("1"), "amount": "1e3"},
+        {**bid("1"), "amount": "-1"},
+        {**bid("1"), "amount": "0"},
+        {**bid("1"), "amount": "٣"},
+        {**bid("1"), "type": "market"},
+        {"market": "BTCUSDT", "side": "bid", "amount": "1"},
+        [],
+        "x",
+    ],
+)
+def test_a_body_that_is_no_order_is_refused_in_words(anybody: As, body: object) -> None:
+    status, code, _ = refusal(anybody("user-1").post("/orders", json=body))
+    assert (status, code) == (400, "invalid_argument")
+
+
+def test_pages_of_open_orders_join_while_orders_come_and_go(as_identity: As) -> None:
+    one = as_identity("user-1")
+    ids = [done(one.post("/orders", json=bid("1")))["id"] for _ in range(25)]
+    seen: list[int] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = done(one.get("/orders/open", params={"market": "BTCUSDT", "limit": 10, **cursor}))
+        seen += [order["id"] for order in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+        # New ones come in front, seen ones go: neither moves the rest of the list.
+        done(one.post("/orders", json=bid("1")))
+        done(one.delete(f"/markets/BTCUSDT/orders/{page['items'][0]['id']}"))
+    assert seen == ids[::-1]
+    bad = one.get("/orders/open", params={"market": "BTCUSDT", "cursor": "xx"})
+    assert refusal(bad)[:2] == (400, "invalid_argument")
