@@ -44,7 +44,7 @@ impl Exchange {
         });
         let orders = self.markets.iter().flat_map(|market| {
             let sides = [Side::Ask, Side::Bid].into_iter();
-            sides.flat_map(|side| market.book.orders(side)).map(|o| exchange::number(&o.payload))
+            sides.flat_map(|side| market.book.orders(side)).map(|o| exchange::number(o.payload))
         });
         let updates = self.updates.iter().map(|(time, key)| updates::number(key, time));
         let parts = [
@@ -100,7 +100,7 @@ impl Exchange {
         for market in &self.markets {
             for side in [Side::Ask, Side::Bid] {
                 for resting in market.book.orders(side) {
-                    let order = &resting.payload;
+                    let order = resting.payload;
                     *needs.entry((order.user, market.given(side))).or_insert(0i128) +=
                         market.units_frozen(order);
                 }
@@ -139,7 +139,7 @@ impl Exchange {
             for side in [Side::Ask, Side::Bid] {
                 let (mut count, mut total, mut previous) = (0, 0, None);
                 for resting in market.book.orders(side) {
-                    let order = &resting.payload;
+                    let order = resting.payload;
                     let rank =
                         (if side == Side::Ask { order.price } else { -order.price }, order.id);
                     let is_consistent = order.remaining == resting.remaining

@@ -3,25 +3,51 @@
 //! Generic over price and amount types, with a payload per order. Invariant: within a level orders stand
 //! in order of arrival, levels are sorted by price, and every total equals the sum over its orders.
 
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+mod index;
+mod ladder;
+
 use alloc::vec::Vec;
 use core::ops::{Add, Sub};
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
+use crate::chunks::Chunks;
 use crate::order::Side;
+pub(crate) use index::Index;
+use ladder::Ladder;
 
-/// Orders per slab chunk: growing allocates one chunk and copies nothing.
-const CHUNK: usize = 1024;
-
-/// No order.
+/// No order, no level.
 const NONE: u32 = u32::MAX;
 
-/// Prices: totally ordered.
-pub trait Price: Copy + Ord {}
-impl<T: Copy + Ord> Price for T {}
+/// Fewest and most hints of a book: 64 bytes to 16 KiB, which the nearest cache holds.
+const HINTS_MIN: usize = 16;
+const HINTS_MAX: usize = 4_096;
+
+/// Odd constant with bits spread evenly: the fraction of the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Prices: totally ordered, and their order can be turned around.
+pub trait Price: Copy + Ord {
+    /// Maps prices one to one so that a lower price becomes a higher one; twice is the price again.
+    #[must_use]
+    fn mirrored(self) -> Self;
+
+    /// Something that differs between prices that differ in their lower digits.
+    fn low_bits(self) -> u64;
+}
+
+macro_rules! price {
+    ($($integer:ty),*) => {$(
+        impl Price for $integer {
+            fn mirrored(self) -> Self {
+                !self
+            }
+
+            fn low_bits(self) -> u64 {
+                self as u64
+            }
+        }
+    )*};
+}
+price!(i64, i128);
 
 /// Amounts: sums and differences; the default is zero.
 pub trait Amount: Copy + Ord + Default + Add<Output = Self> + Sub<Output = Self> {}
@@ -31,8 +57,8 @@ impl<T: Copy + Ord + Default + Add<Output = T> + Sub<Output = T>> Amount for T {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Handle(u32);
 
-/// An order as the book holds it.
-#[derive(Clone, Copy, Debug)]
+/// An order as the book shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resting<P, A, T> {
     /// Identity, unique in the book.
     pub id: u64,
@@ -44,42 +70,69 @@ pub struct Resting<P, A, T> {
     pub remaining: A,
     /// What the owner of the book keeps with it.
     pub payload: T,
+}
+
+/// An order as the book holds it; side and price are its level's.
+#[derive(Clone, Copy, Debug)]
+struct Slot<A, T> {
+    id: u64,
+    remaining: A,
     previous: u32,
+    /// Of a free slot: the next free one.
     next: u32,
+    /// `NONE` in a free slot.
+    level: u32,
+    payload: T,
 }
 
 /// All orders of one price.
 #[derive(Clone, Copy, Debug)]
-struct Level<A> {
-    head: u32,
-    tail: u32,
+struct Level<P, A> {
+    price: P,
     total: A,
+    side: Side,
+    /// `NONE` in a free level.
+    head: u32,
+    /// Of a free level: the next free one.
+    tail: u32,
 }
 
-/// One side: levels by price and totals.
+/// One side: levels in order and totals.
 #[derive(Clone, Debug)]
 struct Half<P, A> {
-    levels: BTreeMap<P, Level<A>>,
+    ladder: Ladder<P>,
+    /// `NONE` when the side is empty.
+    best: u32,
     total: A,
     count: u64,
 }
 
-/// A fixed run of slots; `None` is free.
-type Chunk<P, A, T> = Box<[Option<Resting<P, A, T>>]>;
-
 /// Both sides, and orders by id.
 #[derive(Clone, Debug)]
 pub struct Book<P, A, T> {
-    chunks: Vec<Chunk<P, A, T>>,
-    free: Vec<u32>,
-    by_id: HashMap<u64, u32, FixedState>,
+    slots: Chunks<Slot<A, T>>,
+    free_slot: u32,
+    levels: Chunks<Level<P, A>>,
+    free_level: u32,
+    /// Levels by the hash of their price, possibly outdated: most orders come to a price where others are.
+    hints: Vec<u32>,
+    by_id: Index,
     asks: Half<P, A>,
     bids: Half<P, A>,
 }
 
 impl<P: Price, A: Amount> Half<P, A> {
-    const fn new(zero: A) -> Half<P, A> {
-        Half { levels: BTreeMap::new(), total: zero, count: 0 }
+    fn new() -> Half<P, A> {
+        Half { ladder: Ladder::new(), best: NONE, total: A::default(), count: 0 }
+    }
+}
+
+/// What a side's ladder sorts by: a better price is a higher key.
+#[inline]
+fn key<P: Price>(side: Side, price: P) -> P {
+    match side {
+        Side::Ask => price.mirrored(),
+        Side::Bid => price,
     }
 }
 
@@ -93,11 +146,14 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
     /// An empty book.
     pub fn new() -> Book<P, A, T> {
         Book {
-            chunks: Vec::new(),
-            free: Vec::new(),
-            by_id: HashMap::with_hasher(FixedState::default()),
-            asks: Half::new(A::default()),
-            bids: Half::new(A::default()),
+            slots: Chunks::new(),
+            free_slot: NONE,
+            levels: Chunks::new(),
+            free_level: NONE,
+            hints: Vec::new(),
+            by_id: Index::new(),
+            asks: Half::new(),
+            bids: Half::new(),
         }
     }
 
@@ -107,97 +163,112 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
     /// When the id already rests or nothing remains to be filled.
     pub fn insert(&mut self, id: u64, side: Side, price: P, remaining: A, payload: T) -> Handle {
         assert!(remaining > A::default(), "an order rests with something to fill");
-        let handle = self.allocate();
-        let previous_holder = self.by_id.insert(id, handle);
-        assert!(previous_holder.is_none(), "an id rests once");
+        let level_index = self.level_at(side, price);
+        let level = self.levels.get_mut(level_index);
+        let tail = level.tail;
+        let slot = Slot { id, remaining, previous: tail, next: NONE, level: level_index, payload };
+        let handle = if self.free_slot == NONE {
+            self.slots.push(slot)
+        } else {
+            let handle = self.free_slot;
+            let place = self.slots.get_mut(handle);
+            self.free_slot = place.next;
+            *place = slot;
+            handle
+        };
+        level.total = level.total + remaining;
+        level.tail = handle;
+        if level.head == NONE {
+            level.head = handle;
+        } else {
+            self.slots.get_mut(tail).next = handle;
+        }
+        let slots = &self.slots;
+        self.by_id.insert(id, handle, |place, id| slots.get(place).id == id);
         let half = self.half_mut(side);
         half.total = half.total + remaining;
         half.count += 1;
-        let level = half.levels.entry(price).or_insert(Level {
-            head: NONE,
-            tail: NONE,
-            total: A::default(),
-        });
-        let tail = level.tail;
-        level.tail = handle;
-        level.total = level.total + remaining;
-        if tail == NONE {
-            level.head = handle;
-        } else {
-            self.slot(tail).next = handle;
-        }
-        let order = Resting { id, side, price, remaining, payload, previous: tail, next: NONE };
-        self.chunks[handle as usize / CHUNK][handle as usize % CHUNK] = Some(order);
         Handle(handle)
     }
 
     /// Takes an order out.
     pub fn remove(&mut self, handle: Handle) -> Resting<P, A, T> {
         let Handle(index) = handle;
-        let order = self.chunks[index as usize / CHUNK][index as usize % CHUNK]
-            .take()
-            .expect("a handle names a resting order");
-        self.by_id.remove(&order.id);
-        self.free.push(index);
-        if order.previous != NONE {
-            self.slot(order.previous).next = order.next;
+        let slot = self.slots.get_mut(index);
+        let Slot { id, remaining, previous, next, level: level_index, payload } = *slot;
+        assert!(level_index != NONE, "a handle names a resting order");
+        slot.level = NONE;
+        slot.next = self.free_slot;
+        self.free_slot = index;
+        self.by_id.remove(id, index);
+        let level = self.levels.get_mut(level_index);
+        level.total = level.total - remaining;
+        if previous == NONE {
+            level.head = next;
+        } else {
+            self.slots.get_mut(previous).next = next;
         }
-        if order.next != NONE {
-            self.slot(order.next).previous = order.previous;
+        if next == NONE {
+            level.tail = previous;
+        } else {
+            self.slots.get_mut(next).previous = previous;
         }
-        let half = self.half_mut(order.side);
-        half.total = half.total - order.remaining;
+        let (side, price, is_empty) = (level.side, level.price, level.head == NONE);
+        let half = self.half_mut(side);
+        half.total = half.total - remaining;
         half.count -= 1;
-        let level = half.levels.get_mut(&order.price).expect("a resting order's level exists");
-        level.total = level.total - order.remaining;
-        if level.head == index {
-            level.head = order.next;
+        if is_empty {
+            self.remove_level(level_index);
         }
-        if level.tail == index {
-            level.tail = order.previous;
-        }
-        if level.head == NONE {
-            half.levels.remove(&order.price);
-        }
-        order
+        Resting { id, side, price, remaining, payload }
     }
 
     /// Lowers what remains of an order by `amount`, keeping its place; something must be left.
     pub fn reduce(&mut self, handle: Handle, amount: A) {
-        let order = self.slot(handle.0);
-        order.remaining = order.remaining - amount;
-        assert!(order.remaining > A::default(), "a fully filled order is removed, not reduced");
-        let (side, price) = (order.side, order.price);
+        let slot = self.slots.get_mut(handle.0);
+        assert!(slot.remaining > amount, "a fully filled order is removed, not reduced");
+        slot.remaining = slot.remaining - amount;
+        let level = self.levels.get_mut(slot.level);
+        level.total = level.total - amount;
+        let side = level.side;
         let half = self.half_mut(side);
         half.total = half.total - amount;
-        let level = half.levels.get_mut(&price).expect("a resting order's level exists");
-        level.total = level.total - amount;
     }
 
     /// The order with this id.
+    #[inline]
     pub fn find(&self, id: u64) -> Option<Handle> {
-        self.by_id.get(&id).map(|handle| Handle(*handle))
+        self.by_id.find(id, |place| self.slots.get(place).id == id).map(Handle)
     }
 
     /// First in priority on `side`.
+    #[inline]
     pub fn best(&self, side: Side) -> Option<Handle> {
-        let half = self.half(side);
-        let level = match side {
-            Side::Ask => half.levels.first_key_value(),
-            Side::Bid => half.levels.last_key_value(),
-        };
-        level.map(|(_, level)| Handle(level.head))
+        let best = self.half(side).best;
+        if best == NONE { None } else { Some(Handle(self.levels.get(best).head)) }
+    }
+
+    /// Price of the first in priority on `side`.
+    #[inline]
+    pub fn best_price(&self, side: Side) -> Option<P> {
+        let best = self.half(side).best;
+        if best == NONE { None } else { Some(self.levels.get(best).price) }
     }
 
     /// The order behind a handle.
-    pub fn get(&self, handle: Handle) -> &Resting<P, A, T> {
-        let index = handle.0 as usize;
-        self.chunks[index / CHUNK][index % CHUNK].as_ref().expect("a handle names a resting order")
+    #[inline]
+    pub fn get(&self, handle: Handle) -> Resting<P, A, &T> {
+        let slot = self.slots.get(handle.0);
+        assert!(slot.level != NONE, "a handle names a resting order");
+        let level = self.levels.get(slot.level);
+        let (side, price) = (level.side, level.price);
+        Resting { id: slot.id, side, price, remaining: slot.remaining, payload: &slot.payload }
     }
 
     /// What the owner keeps with the order.
+    #[inline]
     pub fn payload_mut(&mut self, handle: Handle) -> &mut T {
-        &mut self.slot(handle.0).payload
+        &mut self.slots.get_mut(handle.0).payload
     }
 
     /// Number of orders and sum of what remains on `side`.
@@ -206,48 +277,97 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
         (half.count, half.total)
     }
 
+    /// Sum of what remains at one price of `side`.
+    pub fn total_at(&self, side: Side, price: P) -> A {
+        let level = self.half(side).ladder.find(key(side, price));
+        level.map_or(A::default(), |level| self.levels.get(level).total)
+    }
+
     /// Price and total of each level, best first.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = (P, A)> + '_ {
-        let mut levels = self.half(side).levels.iter();
-        core::iter::from_fn(move || match side {
-            Side::Ask => levels.next(),
-            Side::Bid => levels.next_back(),
+        self.half(side).ladder.levels().map(|level| {
+            let Level { price, total, .. } = self.levels.get(level);
+            (*price, *total)
         })
-        .map(|(price, level)| (*price, level.total))
     }
 
     /// Every order of `side`, in priority.
-    pub fn orders(&self, side: Side) -> impl Iterator<Item = &Resting<P, A, T>> + '_ {
-        let mut levels = self.half(side).levels.values();
+    pub fn orders(&self, side: Side) -> impl Iterator<Item = Resting<P, A, &T>> + '_ {
+        let mut levels = self.half(side).ladder.levels();
         let mut next = NONE;
         core::iter::from_fn(move || {
             if next == NONE {
-                let level = match side {
-                    Side::Ask => levels.next(),
-                    Side::Bid => levels.next_back(),
-                }?;
-                next = level.head;
+                next = self.levels.get(levels.next()?).head;
             }
-            let order = self.get(Handle(next));
-            next = order.next;
-            Some(order)
+            let handle = Handle(next);
+            next = self.slots.get(next).next;
+            Some(self.get(handle))
         })
     }
 
-    fn allocate(&mut self) -> u32 {
-        if let Some(handle) = self.free.pop() {
-            return handle;
+    /// The level of a price, new when there is none.
+    #[inline]
+    fn level_at(&mut self, side: Side, price: P) -> u32 {
+        let hint = self.hint_of(price);
+        if let Some(&index) = self.hints.get(hint)
+            && index != NONE
+        {
+            let level = self.levels.get(index);
+            if level.price == price && level.side == side && level.head != NONE {
+                return index;
+            }
         }
-        let first =
-            u32::try_from(self.chunks.len() * CHUNK).expect("fewer than 2^32 resting orders");
-        self.chunks.push((0..CHUNK).map(|_| None).collect());
-        self.free.extend((first + 1..first + CHUNK as u32).rev());
-        first
+        let index = self.level_searched(side, price);
+        if self.hints.len() < HINTS_MAX && self.hints.len() < self.levels.len() {
+            let count = (2 * self.hints.len()).max(HINTS_MIN);
+            self.hints.clear();
+            self.hints.resize(count, NONE);
+        }
+        let hint = self.hint_of(price);
+        self.hints[hint] = index;
+        index
     }
 
-    fn slot(&mut self, handle: u32) -> &mut Resting<P, A, T> {
-        let index = handle as usize;
-        self.chunks[index / CHUNK][index % CHUNK].as_mut().expect("links name resting orders")
+    /// Where the hint of a price stands.
+    #[inline]
+    fn hint_of(&self, price: P) -> usize {
+        let hash = price.low_bits().wrapping_mul(SPREAD);
+        (hash >> 32) as usize & self.hints.len().wrapping_sub(1)
+    }
+
+    fn level_searched(&mut self, side: Side, price: P) -> u32 {
+        let key = key(side, price);
+        let half = match side {
+            Side::Ask => &mut self.asks,
+            Side::Bid => &mut self.bids,
+        };
+        let place = match half.ladder.find(key) {
+            Ok(level) => return level,
+            Err(place) => place,
+        };
+        let level = Level { price, total: A::default(), side, head: NONE, tail: NONE };
+        let index = if self.free_level == NONE {
+            self.levels.push(level)
+        } else {
+            let index = self.free_level;
+            let free = self.levels.get_mut(index);
+            self.free_level = free.tail;
+            *free = level;
+            index
+        };
+        half.ladder.insert(place, key, index);
+        half.best = half.ladder.last().unwrap_or(NONE);
+        index
+    }
+
+    fn remove_level(&mut self, index: u32) {
+        let level = self.levels.get_mut(index);
+        level.tail = self.free_level;
+        self.free_level = index;
+        let (side, price) = (level.side, level.price);
+        let half = self.half_mut(side);
+        half.ladder.remove(key(side, price));
+        half.best = half.ladder.last().unwrap_or(NONE);
     }
 
     fn half(&self, side: Side) -> &Half<P, A> {
@@ -268,6 +388,7 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     type TickBook = Book<i64, u64, ()>;
 

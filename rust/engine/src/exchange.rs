@@ -367,7 +367,7 @@ impl Exchange {
         while taker.remaining > 0
             && let Some(handle) = self.markets[market].book.best(taker.side.opposite())
         {
-            let maker = *self.markets[market].book.get(handle);
+            let maker = self.markets[market].book.get(handle);
             let amount = match (taker.kind, taker.side) {
                 (OrderKind::Limit, Side::Ask) if maker.price < taker.price => break,
                 (OrderKind::Limit, Side::Bid) if maker.price > taker.price => break,
@@ -401,7 +401,7 @@ impl Exchange {
         self.counters.last_deal = id.0;
         let Market { book, config, quote_factor, base_factor, .. } =
             &mut self.markets[usize::from(taker.market.0)];
-        let mut maker = book.get(handle).payload;
+        let mut maker = *book.get(handle).payload;
         let price = maker.price;
         let turnover = price * amount;
         let turnover_scale = config.base_scale + config.quote_scale;
@@ -423,7 +423,7 @@ impl Exchange {
             order.fee_paid = order.fee_paid.plus(fee);
             order.updated_at = stamp.time;
         }
-        let before = number(&book.get(handle).payload);
+        let before = number(book.get(handle).payload);
         self.orders_digest = self.orders_digest.wrapping_sub(before);
         if maker.remaining == 0 {
             book.remove(handle);

@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod audit;
 pub mod book;
+mod chunks;
 pub mod command;
 pub mod config;
 pub mod decimal;

@@ -92,19 +92,19 @@ impl Exchange {
         let book = &self.markets[usize::from(market.0)].book;
         self.open.of(user, market).into_iter().flat_map(|orders| orders.iter().rev()).map(|order| {
             let handle = book.find(order.0).expect("an open order rests in its market");
-            book.get(handle).payload
+            *book.get(handle).payload
         })
     }
 
     /// Orders of one side, best first.
     pub fn book(&self, market: MarketId, side: Side) -> impl Iterator<Item = Order> + '_ {
-        self.markets[usize::from(market.0)].book.orders(side).map(|resting| resting.payload)
+        self.markets[usize::from(market.0)].book.orders(side).map(|resting| *resting.payload)
     }
 
     /// An open order of `market`.
     pub fn order(&self, market: MarketId, order: OrderId) -> Option<Order> {
         let book = &self.markets[usize::from(market.0)].book;
-        book.find(order.0).map(|handle| book.get(handle).payload)
+        book.find(order.0).map(|handle| *book.get(handle).payload)
     }
 
     /// At most `limit` levels a side; with an `interval` above 0 asks are rounded up and bids down to its

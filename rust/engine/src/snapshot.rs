@@ -91,7 +91,7 @@ impl Exchange {
             for side in [Side::Ask, Side::Bid] {
                 out.u64(market.book.totals(side).0);
                 for resting in market.book.orders(side) {
-                    out.order(&resting.payload);
+                    out.order(resting.payload);
                 }
             }
         }
