@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod backend;
+pub mod board;
 pub mod client;
 mod connection;
 pub mod front_door;
@@ -17,6 +18,7 @@ mod server;
 
 pub use address::{Address, AddressError};
 pub use backend::{Backend, Bundle, Outbox, Refusal, Session, Status, Ticket};
+pub use board::BoardBackend;
 pub use client::Client;
 pub use front_door::{DoorOptions, FrontDoor};
 pub use hub::{Hub, HubOptions};

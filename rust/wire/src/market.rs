@@ -21,8 +21,8 @@ const MESSAGE_ELEMENTS_MIN: usize = 12;
 /// Appends the answer to a method of market data at second `now`.
 ///
 /// # Errors
-/// When the text is no array or the board has no such command. Parameters that cannot be used are an
-/// answer.
+/// When the text is no array or the board has no such command; never for parameters that cannot be used,
+/// which have an answer.
 pub fn answer(
     board: &Board,
     command: u32,
