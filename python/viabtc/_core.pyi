@@ -100,12 +100,112 @@ class Engine:
         """Refuses new commands, finishes accepted ones, seals; True when all were answered."""
 
 @final
-class RpcServer:
-    """The binary RPC port over an engine."""
+class MarketBoard:
+    """Candles, last prices and recent deals; the ports answer from it without Python.
+
+    It is kept up either from messages of the topic `deals` or from an engine's feed.
+    """
 
     def __init__(
         self,
-        engine: Engine,
+        markets: Sequence[str],
+        *,
+        zone: tuple[int, Sequence[tuple[int, int]]] = ...,
+        sec_max: int = 604_800,
+        min_max: int = 525_600,
+        hour_max: int = 87_600,
+        first_candle_zero: bool = False,
+        debug: bool = False,
+    ) -> None:
+        """An empty board.
+
+        Args:
+            markets: Known before their first deal.
+            zone: Offset before the first change, then `(second, offset)`; seconds east of UTC.
+            debug: Indents answers.
+
+        Raises:
+            ConfigError: the zone is no table of offsets.
+        """
+
+    def call(self, command: int, params: bytes, id: int = 0) -> bytes:
+        """Answers one request.
+
+        Raises:
+            ValueError: `params` is no JSON array, or the command is not one of market data.
+        """
+
+    def restore(
+        self,
+        market: str,
+        candles: dict[str, list[tuple[int, bytes]]],
+        deals: list[bytes],
+        last: str | None,
+    ) -> int:
+        """Puts back what a store has of a market; how many entries were malformed.
+
+        Args:
+            candles: By length (`1s`, `1m`, `1h`, `1d`): first second and text.
+            deals: Oldest first.
+        """
+
+    def set_position(
+        self, *, offset: int | None = None, number: int | None = None, sequence: int = 0
+    ) -> None:
+        """Says where the restored state stands."""
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """`offset` and `number` of the topic (None at first), `sequence` of the feed."""
+
+    def apply_messages(
+        self, messages: Sequence[tuple[int, bytes | None, int | None]]
+    ) -> dict[str, Any]:
+        """Counts messages of the topic in: offset, payload, number.
+
+        Returns:
+            counted, repeated, missing (messages that never came), refused: `(offset, reason)`.
+        """
+
+    def follow(self, engine: Engine, directory: str) -> None:
+        """Follows an engine's feed behind the position, on a thread of its own.
+
+        Raises:
+            StartError
+        """
+
+    @property
+    def failure(self) -> str | None:
+        """Why the feed is not followed any more."""
+
+    def take_changes(self) -> tuple[dict[str, Any], list[Any]]:
+        """Position, and what changed since the last call whose changes were stored."""
+
+    def stored(self) -> None:
+        """The store took what `take_changes` gave."""
+
+    def put_back_all(self) -> None:
+        """The store has nothing: everything counts as changed."""
+
+    def clean(self) -> None:
+        """Drops candles that are older than they are kept."""
+
+    def kept_from(self) -> dict[str, int]:
+        """First second whose candles are kept, by length; days are kept for ever."""
+
+    @property
+    def markets(self) -> list[str]: ...
+    def metrics(self) -> dict[str, int]: ...
+    def stop(self) -> None:
+        """Ends the following."""
+
+@final
+class RpcServer:
+    """The binary RPC port over an engine or market data."""
+
+    def __init__(
+        self,
+        engine: Engine | MarketBoard,
         bind: Sequence[str],
         *,
         max_pkg_size: int = 10_240,
@@ -122,13 +222,14 @@ class RpcServer:
 
 @final
 class FrontDoor:
-    """JSON-RPC over HTTP, over an engine of this process or over remote services."""
+    """JSON-RPC over HTTP, over parts of this process or over remote services."""
 
     def __init__(
         self,
         bind: Sequence[str],
         *,
         engine: Engine | None = None,
+        market: MarketBoard | None = None,
         remotes: dict[str, dict[str, Any]] | None = None,
         max_pkg_size: int = 102_400,
         buf_limit: int = 0,

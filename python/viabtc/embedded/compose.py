@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
-from viabtc.edges.rpc import Link, RemoteSettings, open_link
+from viabtc.edges.rpc import RemoteSettings, open_link
 from viabtc.embedded.demo import MARKET, fill
 from viabtc.embedded.settings import RunSettings
+from viabtc.marketprice.embedded import MarketPart, open_market
 from viabtc.matchengine.main import EnginePart, open_engine
 from viabtc.protocol.addresses import Place
 from viabtc.service import logs, run
@@ -18,6 +19,8 @@ from viabtc.service.tokens import ADMIN, Tokens, open_tokens
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from viabtc.rest.exchange import Caller
 
 DEPOSIT: Final = {
     "method": "balance.update",
@@ -36,22 +39,33 @@ _TIMEOUT_S: Final = 5.0
 class ExchangePart(run.Part):
     """All services of the process."""
 
-    def __init__(self, settings: RunSettings, engine: EnginePart, door: _core.FrontDoor) -> None:
+    def __init__(
+        self, settings: RunSettings, engine: EnginePart, market: MarketPart, door: _core.FrontDoor
+    ) -> None:
         self.settings = settings
         self.engine = engine
+        self.market = market
         self.door = door
 
     def is_alive(self) -> bool:
         return self.engine.is_alive()
 
+    def is_ready(self) -> bool:
+        return self.market.is_ready()
+
     async def beat(self) -> None:
         await self.engine.beat()
 
     def status(self) -> dict[str, Any]:
-        return {**self.engine.status(), "http": self.door.addresses}
+        status = {"http": self.door.addresses, "market": self.market.status()}
+        return {**self.engine.status(), **status}
 
     def figures(self) -> Mapping[str, run.Figures]:
-        return {**self.engine.figures(), "door": self.door.metrics()}
+        return {
+            **self.engine.figures(),
+            **self.market.figures(),
+            "door": self.door.metrics(),
+        }
 
     def extend(self, app: Any) -> None:
         self.engine.extend(app)
@@ -82,17 +96,24 @@ def main(settings: RunSettings) -> int:
             engine = await stack.enter_async_context(
                 open_engine(settings.engine, settings.rpc, settings.places.console, log)
             )
+            market = await stack.enter_async_context(
+                open_market(
+                    engine.engine, settings.engine.data, settings.market, settings.markets, log
+                )
+            )
             host, port = settings.places.http
             with core_failures("--http"):
-                door = _core.FrontDoor([f"tcp@{host}:{port}"], engine=engine.engine)
+                door = _core.FrontDoor(
+                    [f"tcp@{host}:{port}"], engine=engine.engine, market=market.board
+                )
             stack.push_async_callback(asyncio.to_thread, door.stop)
             if settings.is_demo:
                 fill(engine.engine)
             tokens = open_tokens(settings.engine.data / "tokens")
-            part = ExchangePart(settings, engine, door)
+            part = ExchangePart(settings, engine, market, door)
             remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
             link = await stack.enter_async_context(open_link(remote, _TIMEOUT_S))
-            app = _build_app(part, {"matchengine": link}, tokens)
+            app = _build_app(part, {"matchengine": link, "marketprice": market}, tokens)
             await stack.enter_async_context(run.serving(app, rest))
             print(_banner(part, tokens), flush=True)
             code = await run.until_stopped(part)
@@ -103,7 +124,7 @@ def main(settings: RunSettings) -> int:
     return run.run(serve)
 
 
-def _build_app(part: ExchangePart, links: Mapping[str, Link], tokens: Tokens) -> "FastAPI":
+def _build_app(part: ExchangePart, callers: Mapping[str, "Caller"], tokens: Tokens) -> "FastAPI":
     # Imported when the data ports already serve.
     from viabtc.contract.openrpc import openrpc
     from viabtc.rest.app import build_app
@@ -115,7 +136,7 @@ def _build_app(part: ExchangePart, links: Mapping[str, Link], tokens: Tokens) ->
     page = PageSettings()
     if part.settings.is_demo:
         page = PageSettings(market=MARKET, identities=identities)
-    app = build_app(Exchange(links), tokens, part.settings.fees, page)
+    app = build_app(Exchange(callers), tokens, part.settings.fees, page)
 
     @app.get("/openrpc.json", include_in_schema=False)
     async def methods() -> dict[str, Any]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from viabtc.marketprice.board import BoardSettings, read_board
 from viabtc.matchengine.settings import EngineSettings, RpcSettings, read_matchengine
 from viabtc.protocol.addresses import Place
 from viabtc.rest.context import Fees
-from viabtc.service.settings import Problem, load
+from viabtc.service.settings import Problem, Section, SettingsError, load
 
 _MAX_PKG_SIZE: Final = 10_240
 
@@ -62,6 +63,7 @@ class RunSettings:
     engine: EngineSettings
     rpc: RpcSettings
     places: Places
+    market: BoardSettings
     fees: Fees
     """Rates of orders that come through the API."""
     markets: tuple[str, ...]
@@ -83,13 +85,20 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
     if config is None:
         engine = EngineSettings(json.dumps(DEFAULTS), data)
         rpc = RpcSettings(bind, _MAX_PKG_SIZE, 0, heartbeat_check=False)
-        return RunSettings(engine, rpc, places, Fees(), _names(DEFAULTS), (), (), is_demo=True)
+        return RunSettings(
+            engine, rpc, places, BoardSettings(), Fees(), _names(DEFAULTS), (), (), is_demo=True
+        )
     settings, findings = read_matchengine(config)
     file = load(config)
+    root = Section(file, findings)
+    market = read_board(root, root.section("viabtc", is_required=False))
+    if findings.problems:
+        raise SettingsError(str(config), findings.problems)
     return RunSettings(
         replace(settings.engine, data=data),
         replace(settings.rpc, bind=bind, heartbeat_check=False),
         places,
+        market,
         Fees(),
         _names(file),
         tuple(name for name in file if name not in _USED),

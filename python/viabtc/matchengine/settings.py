@@ -80,6 +80,8 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     root.idle("depth is always fresh", "cache_timeout")
     own = root.section("viabtc", is_required=False)
     own.leave("control", "update_window_days")
+    # Of the market data of `viabtc run`.
+    own.leave("timezone", "first_candle_zero")
     engine = EngineSettings(
         config=_engine_text(data),
         data=Path(own.text("data", str(path.parent / "viabtc-data"))),

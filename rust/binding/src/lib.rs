@@ -4,6 +4,7 @@
 mod engine;
 mod errors;
 mod files;
+mod market;
 mod ports;
 
 use pyo3::prelude::*;
@@ -20,6 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("StartError", py.get_type::<errors::StartError>())?;
     module.add("UnavailableError", py.get_type::<errors::UnavailableError>())?;
     module.add_class::<engine::Engine>()?;
+    module.add_class::<market::MarketBoard>()?;
     module.add_class::<ports::RpcServer>()?;
     module.add_class::<ports::FrontDoor>()?;
     module.add_class::<ports::RpcClient>()?;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyConnectionError, PyTimeoutError};
+use pyo3::exceptions::{PyConnectionError, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use viabtc_gateway::front_door::Route;
@@ -13,8 +13,20 @@ use viabtc_wire::methods::{Owner, by_name};
 
 use crate::engine::{Engine, EngineBackend, duration};
 use crate::errors::{ConfigError, StartError};
+use crate::market::MarketBoard;
 
-/// The binary RPC port over an engine.
+/// The backend that a Python object is.
+fn backend(object: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Backend>> {
+    if let Ok(engine) = object.cast::<Engine>() {
+        return Ok(Arc::new(EngineBackend(Arc::clone(&engine.get().host))));
+    }
+    if let Ok(market) = object.cast::<MarketBoard>() {
+        return Ok(Arc::new(market.get().backend.clone()));
+    }
+    Err(PyTypeError::new_err("a port answers from an Engine or a MarketBoard"))
+}
+
+/// The binary RPC port over an engine or market data.
 #[pyclass(frozen, module = "viabtc._core")]
 pub(crate) struct RpcServer {
     server: viabtc_gateway::RpcServer,
@@ -28,14 +40,14 @@ impl RpcServer {
     ))]
     fn new(
         py: Python<'_>,
-        engine: &Bound<'_, Engine>,
+        engine: &Bound<'_, PyAny>,
         bind: Vec<String>,
         max_pkg_size: usize,
         buf_limit: usize,
         heartbeat_check: bool,
         threads: usize,
     ) -> PyResult<RpcServer> {
-        let backend = Arc::new(EngineBackend(Arc::clone(&engine.get().host)));
+        let backend = backend(engine)?;
         let addresses = addresses(&bind)?;
         let options = RpcOptions {
             max_pkg_size,
@@ -68,7 +80,7 @@ impl RpcServer {
     }
 }
 
-/// JSON-RPC over HTTP, over an engine of this process or over remote services.
+/// JSON-RPC over HTTP, over parts of this process or over remote services.
 #[pyclass(frozen, module = "viabtc._core")]
 pub(crate) struct FrontDoor {
     door: viabtc_gateway::FrontDoor,
@@ -88,7 +100,7 @@ fn route(method: &str) -> Option<Route> {
 impl FrontDoor {
     #[new]
     #[pyo3(signature = (
-        bind, *, engine = None, remotes = None, max_pkg_size = 102_400, buf_limit = 0,
+        bind, *, engine = None, market = None, remotes = None, max_pkg_size = 102_400, buf_limit = 0,
         keep_alive_s = 3600.0, timeout_s = 1.0, threads = 1, shared = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -96,6 +108,7 @@ impl FrontDoor {
         py: Python<'_>,
         bind: Vec<String>,
         engine: Option<&Bound<'_, Engine>>,
+        market: Option<&Bound<'_, MarketBoard>>,
         remotes: Option<&Bound<'_, PyDict>>,
         max_pkg_size: usize,
         buf_limit: usize,
@@ -122,6 +135,9 @@ impl FrontDoor {
         let mut links = Vec::new();
         if let Some(engine) = engine {
             backends[0] = Some(Arc::new(EngineBackend(Arc::clone(&engine.get().host))));
+        }
+        if let Some(market) = market {
+            backends[1] = Some(Arc::new(market.get().backend.clone()));
         }
         for (place, owner) in OWNERS.iter().enumerate() {
             let Some(remotes) = remotes else { break };

@@ -117,3 +117,80 @@ fn write_next_number(units: i128, scale: u8, out: &mut Vec<u8>) {
     write_plain(units, scale, out);
     out.push(b'"');
 }
+
+/// How far a consumer is in a topic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TopicPosition {
+    /// Of the last message that was read.
+    pub offset: Option<i64>,
+    /// Of the last message that had a number.
+    pub number: Option<u64>,
+}
+
+/// What a message is to a consumer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arrival {
+    /// The next one.
+    New,
+    /// It took effect before.
+    Repeated,
+    /// New, and so many messages before it never came.
+    AfterGap(u64),
+}
+
+impl TopicPosition {
+    /// Moves behind a message and says what it is. Numbers decide; offsets do so for messages of an
+    /// original, which have none.
+    pub fn arrive(&mut self, offset: i64, number: Option<u64>) -> Arrival {
+        let last = self.offset.replace(offset);
+        let Some(number) = number else {
+            return if last.is_some_and(|last| offset <= last) {
+                Arrival::Repeated
+            } else {
+                Arrival::New
+            };
+        };
+        let Some(last) = self.number else {
+            self.number = Some(number);
+            return Arrival::New;
+        };
+        if number <= last {
+            return Arrival::Repeated;
+        }
+        self.number = Some(number);
+        match number - last - 1 {
+            0 => Arrival::New,
+            missing => Arrival::AfterGap(missing),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_decide_and_offsets_where_there_are_none() {
+        let mut position = TopicPosition::default();
+        for (offset, number, arrival) in [
+            (5, None, Arrival::New),
+            (5, None, Arrival::Repeated),
+            (6, Some(10), Arrival::New),
+            (7, Some(11), Arrival::New),
+            // A publisher that was not sure sends again, at new offsets.
+            (8, Some(10), Arrival::Repeated),
+            (9, Some(11), Arrival::Repeated),
+            (10, Some(12), Arrival::New),
+            // The topic lost its end, and what was lost comes again.
+            (8, Some(12), Arrival::Repeated),
+            (9, Some(13), Arrival::New),
+            (10, Some(16), Arrival::AfterGap(2)),
+            // An original took over.
+            (11, None, Arrival::New),
+            (3, None, Arrival::Repeated),
+        ] {
+            assert_eq!(position.arrive(offset, number), arrival, "{offset} {number:?}");
+        }
+        assert_eq!(position, TopicPosition { offset: Some(3), number: Some(16) });
+    }
+}

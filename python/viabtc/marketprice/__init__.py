@@ -1,0 +1,1 @@
+"""Market data: candles, last prices and recent deals, kept up from deals and stored."""

@@ -1,0 +1,460 @@
+//! Market data as a Python object: kept up from a topic's messages or from the engine's feed, answered by
+//! the ports without Python.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use viabtc_engine::{Config, Decimal, Event, Side};
+use viabtc_gateway::{BoardBackend, Refusal};
+use viabtc_host::follow::{Effects, Follower};
+use viabtc_journal::{Directory, FeedSignal};
+use viabtc_market::{Board, Changes, Deal, Options, Resolution, Taker, Zone};
+use viabtc_wire::market::{
+    read_candle, read_deal_message, read_recent_deal, write_candle, write_last_price,
+    write_recent_deal,
+};
+use viabtc_wire::messages::{Arrival, TopicPosition};
+
+use crate::engine::Engine;
+use crate::errors::{ConfigError, StartError};
+
+/// Most commands whose deals are counted in at once: it bounds how long a query waits.
+const EFFECTS_MAX: usize = 512;
+
+/// How long a follower without anything to do waits before it looks whether it has to stop.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// Candles, last prices and recent deals of all markets.
+#[pyclass(frozen, module = "viabtc._core")]
+pub(crate) struct MarketBoard {
+    pub(crate) backend: BoardBackend,
+    board: Arc<RwLock<Board>>,
+    /// Locked after the board.
+    place: Arc<Mutex<Place>>,
+    is_stopping: Arc<AtomicBool>,
+    follower: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the board holds, and what of it is being stored.
+#[derive(Default)]
+struct Place {
+    /// Of the topic.
+    topic: TopicPosition,
+    /// Of the feed: the last command that is counted in.
+    sequence: u64,
+    /// Given by `take_changes`, until they are stored or put back.
+    taken: Vec<Changes>,
+    /// Why the feed is not followed any more.
+    failure: Option<String>,
+    deals: u64,
+}
+
+#[pymethods]
+impl MarketBoard {
+    #[new]
+    #[pyo3(signature = (
+        markets, *, zone = (0, Vec::new()), sec_max = 604_800, min_max = 525_600, hour_max = 87_600,
+        first_candle_zero = false, debug = false
+    ))]
+    fn new(
+        markets: Vec<String>,
+        zone: (i64, Vec<(i64, i64)>),
+        sec_max: i64,
+        min_max: i64,
+        hour_max: i64,
+        first_candle_zero: bool,
+        debug: bool,
+    ) -> PyResult<MarketBoard> {
+        let zone = Zone::new(zone.0, &zone.1).ok_or_else(|| {
+            let right = "ascending times, offsets of at most 26 hours";
+            ConfigError::new_err(("zone", "is no table of offsets", right))
+        })?;
+        let mut board = Board::new(Options { sec_max, min_max, hour_max, first_candle_zero }, zone);
+        for market in &markets {
+            board.list(market);
+        }
+        let board = Arc::new(RwLock::new(board));
+        Ok(MarketBoard {
+            backend: BoardBackend::new(Arc::clone(&board), seconds_now, debug),
+            board,
+            place: Arc::default(),
+            is_stopping: Arc::default(),
+            follower: Mutex::new(None),
+        })
+    }
+
+    #[pyo3(signature = (command, params, id = 0))]
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        command: u32,
+        params: &[u8],
+        id: i64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut body = Vec::new();
+        match py.detach(|| self.backend.answer(command, params, id, &mut body)) {
+            Ok(()) => Ok(PyBytes::new(py, &body)),
+            Err(Refusal::Malformed) => Err(PyValueError::new_err("params are not a JSON array")),
+            Err(_) => Err(PyValueError::new_err(format!("the board has no command {command}"))),
+        }
+    }
+
+    /// Puts back what a store has of a market.
+    fn restore(
+        &self,
+        py: Python<'_>,
+        market: &str,
+        candles: HashMap<String, Vec<(i64, Vec<u8>)>>,
+        deals: Vec<Vec<u8>>,
+        last: Option<String>,
+    ) -> PyResult<u64> {
+        py.detach(|| {
+            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let place = board.place_or_new(market);
+            let mut skipped = 0;
+            for (name, rows) in &candles {
+                let resolution = Resolution::ALL.into_iter().find(|known| known.name() == name);
+                let resolution = resolution.ok_or_else(|| {
+                    PyValueError::new_err(format!("\"{name}\" is no length of candles"))
+                })?;
+                for (time, text) in rows {
+                    match read_candle(text) {
+                        Some(candle) => board.restore_candle(place, resolution, *time, candle),
+                        None => skipped += 1,
+                    }
+                }
+            }
+            for text in &deals {
+                match read_recent_deal(text) {
+                    Some(deal) => board.restore_deal(place, deal),
+                    None => skipped += 1,
+                }
+            }
+            if let Some(last) = last {
+                match Decimal::parse(&last) {
+                    Ok(price) if price.coefficient >= 0 => board.restore_last(place, price),
+                    _ => skipped += 1,
+                }
+            }
+            Ok(skipped)
+        })
+    }
+
+    /// Says where the restored state stands.
+    #[pyo3(signature = (*, offset = None, number = None, sequence = 0))]
+    fn set_position(&self, offset: Option<i64>, number: Option<u64>, sequence: u64) {
+        let mut place = self.place();
+        place.topic = TopicPosition { offset, number };
+        place.sequence = sequence;
+    }
+
+    #[getter]
+    fn position<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let place = self.place();
+        position(py, &place)
+    }
+
+    /// Counts messages of the topic `deals` in.
+    fn apply_messages<'py>(
+        &self,
+        py: Python<'py>,
+        messages: Vec<(i64, Option<Vec<u8>>, Option<u64>)>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (mut counted, mut repeated, mut missing) = (0u64, 0u64, 0u64);
+        let mut refused = Vec::new();
+        py.detach(|| {
+            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut place = self.place();
+            for (offset, value, number) in &messages {
+                match place.topic.arrive(*offset, *number) {
+                    Arrival::Repeated => {
+                        repeated += 1;
+                        continue;
+                    }
+                    Arrival::AfterGap(count) => missing += count,
+                    Arrival::New => {}
+                }
+                match read_deal_message(value.as_deref().unwrap_or_default()) {
+                    Ok((market, deal)) => {
+                        let market = board.place_or_new(&market);
+                        if board.apply(market, &deal) {
+                            counted += 1;
+                        } else {
+                            repeated += 1;
+                        }
+                    }
+                    Err(error) => refused.push((*offset, error.to_string())),
+                }
+            }
+            place.deals += counted;
+        });
+        let dict = PyDict::new(py);
+        dict.set_item("counted", counted)?;
+        dict.set_item("repeated", repeated)?;
+        dict.set_item("missing", missing)?;
+        dict.set_item("refused", refused)?;
+        Ok(dict)
+    }
+
+    /// Follows an engine's feed behind the position, on a thread of its own.
+    fn follow(&self, engine: &Bound<'_, Engine>, directory: PathBuf) -> PyResult<()> {
+        let failed = |error: std::io::Error| {
+            let problem = format!("cannot follow the feed in {}: {error}", directory.display());
+            StartError::new_err((problem, "check the directory, and the limit of threads"))
+        };
+        let storage = Directory::open(&directory).map_err(failed)?;
+        let sequence = self.place().sequence;
+        let follower = Follower::open(&storage, sequence);
+        let mut feed = Feed {
+            follower,
+            signal: Arc::clone(engine.get().host.feed_signal()),
+            board: Arc::clone(&self.board),
+            place: Arc::clone(&self.place),
+            is_stopping: Arc::clone(&self.is_stopping),
+            sequence,
+            known: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("market-feed".into())
+            .spawn(move || feed.run())
+            .map_err(failed)?;
+        *self.follower.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(thread);
+        Ok(())
+    }
+
+    #[getter]
+    fn failure(&self) -> Option<String> {
+        self.place().failure.clone()
+    }
+
+    /// What changed since the last call, as stores hold it, and the position that it belongs to.
+    fn take_changes<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyList>)> {
+        let (changed, at) = py.detach(|| {
+            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut place = self.place();
+            let unstored = std::mem::take(&mut place.taken);
+            board.put_back(&unstored);
+            place.taken = board.take_changes();
+            let changed: Vec<_> =
+                place.taken.iter().map(|changes| rendered(&board, changes)).collect();
+            (changed, (place.topic, place.sequence))
+        });
+        let list = PyList::empty(py);
+        for market in changed {
+            let dict = PyDict::new(py);
+            dict.set_item("market", market.name)?;
+            dict.set_item("last", market.last)?;
+            let candles = PyDict::new(py);
+            for (resolution, rows) in Resolution::ALL.iter().zip(market.candles) {
+                candles.set_item(resolution.name(), rows)?;
+            }
+            dict.set_item("candles", candles)?;
+            dict.set_item("deals", market.deals)?;
+            list.append(dict)?;
+        }
+        let dict = PyDict::new(py);
+        dict.set_item("offset", at.0.offset)?;
+        dict.set_item("number", at.0.number)?;
+        dict.set_item("sequence", at.1)?;
+        Ok((dict, list))
+    }
+
+    /// The store took what `take_changes` gave.
+    fn stored(&self) {
+        self.place().taken.clear();
+    }
+
+    /// The store lost everything.
+    fn put_back_all(&self) {
+        let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.place().taken.clear();
+        board.put_back_all();
+    }
+
+    /// Drops candles that are older than they are kept.
+    fn clean(&self, py: Python<'_>) {
+        py.detach(|| {
+            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            board.clean(seconds_now());
+        });
+    }
+
+    /// First second whose candles are kept, by length.
+    fn kept_from<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let board = self.board.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let dict = PyDict::new(py);
+        for resolution in Resolution::ALL {
+            if let Some(time) = board.options().kept_from(resolution, seconds_now()) {
+                dict.set_item(resolution.name(), time)?;
+            }
+        }
+        Ok(dict)
+    }
+
+    #[getter]
+    fn markets(&self) -> Vec<String> {
+        let board = self.board.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        board.names().map(str::to_owned).collect()
+    }
+
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let place = self.place();
+        let dict = position(py, &place)?;
+        for key in ["offset", "number"] {
+            if dict.get_item(key)?.is_some_and(|value| value.is_none()) {
+                dict.del_item(key)?;
+            }
+        }
+        dict.set_item("deals_total", place.deals)?;
+        Ok(dict)
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        self.is_stopping.store(true, Release);
+        let thread = self.follower.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(thread) = thread {
+            // A panic there ends the process before this.
+            py.detach(|| drop(thread.join()));
+        }
+    }
+}
+
+impl MarketBoard {
+    fn place(&self) -> std::sync::MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn position<'py>(py: Python<'py>, place: &Place) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("offset", place.topic.offset)?;
+    dict.set_item("number", place.topic.number)?;
+    dict.set_item("sequence", place.sequence)?;
+    Ok(dict)
+}
+
+/// A market's changes as texts.
+struct Rendered {
+    name: String,
+    last: String,
+    candles: [Vec<(i64, String)>; 4],
+    /// Oldest first.
+    deals: Vec<String>,
+}
+
+fn rendered(board: &Board, changes: &Changes) -> Rendered {
+    let place = changes.market;
+    let name = board.names().nth(place).unwrap_or_default().to_owned();
+    let candles = Resolution::ALL.map(|resolution| {
+        // A candle that was dropped since it changed is too old for every store.
+        let times = changes.candles[resolution as usize].iter();
+        let rows = times.filter_map(|time| {
+            let candle = board.candle(place, resolution, *time)?;
+            Some((*time, text(|out| write_candle(candle, out))))
+        });
+        rows.collect()
+    });
+    let deals = board.newest_deals(place, changes.deals);
+    let deals = deals.map(|deal| text(|out| write_recent_deal(deal, out))).collect();
+    Rendered { name, last: text(|out| write_last_price(board, place, out)), candles, deals }
+}
+
+fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8(out).unwrap_or_else(|_| unreachable!("JSON is written as UTF-8"))
+}
+
+/// Counts the deals of an engine's feed into the board.
+struct Feed {
+    follower: Follower<Directory>,
+    signal: Arc<FeedSignal>,
+    board: Arc<RwLock<Board>>,
+    place: Arc<Mutex<Place>>,
+    is_stopping: Arc<AtomicBool>,
+    /// Of the last command that was read.
+    sequence: u64,
+    /// Places of the markets of the last configuration.
+    known: Option<(Arc<Config>, Vec<usize>)>,
+}
+
+impl Feed {
+    fn run(&mut self) {
+        let mut batch = Vec::new();
+        while !self.is_stopping.load(Acquire) {
+            let outcome = loop {
+                match self.follower.next_effects() {
+                    Ok(Some(effects)) if batch.len() + 1 < EFFECTS_MAX => batch.push(effects),
+                    Ok(Some(effects)) => {
+                        batch.push(effects);
+                        break Ok(());
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            let is_idle = batch.is_empty();
+            self.count(&batch);
+            batch.clear();
+            if let Err(error) = outcome {
+                let mut place = self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                place.failure = Some(error.to_string());
+                return;
+            }
+            if is_idle && self.signal.is_closed() {
+                return;
+            }
+            if is_idle {
+                self.signal.wait(self.sequence, IDLE);
+            }
+        }
+    }
+
+    fn count(&mut self, batch: &[Effects]) {
+        let Some(last) = batch.last() else { return };
+        let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut place = self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for effects in batch {
+            for event in &effects.events {
+                let Event::Deal(deal) = event else { continue };
+                let config = &effects.config;
+                if !self.known.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, config)) {
+                    let places = config.markets.iter().map(|market| board.list(&market.name));
+                    self.known = Some((Arc::clone(config), places.collect()));
+                }
+                let Some((_, places)) = &self.known else { continue };
+                let index = usize::from(deal.market.0);
+                let market = &config.markets[index];
+                let deal = Deal {
+                    id: deal.id.0,
+                    time: deal.time.0,
+                    price: Decimal { coefficient: deal.price, scale: market.quote_scale },
+                    amount: Decimal { coefficient: deal.amount, scale: market.base_scale },
+                    taker: match deal.taker {
+                        Side::Ask => Taker::Sells,
+                        Side::Bid => Taker::Buys,
+                    },
+                };
+                place.deals += u64::from(board.apply(places[index], &deal));
+            }
+        }
+        self.sequence = last.sequence;
+        place.sequence = last.sequence;
+    }
+}
+
+fn seconds_now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,51 @@
+"""Every recorded call of market data is answered as recorded, while whole scenarios are played."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden.transcript import SCENARIOS, Comparison, assert_one_line, calls
+from harness.http import Connection
+from harness.processes import Server, start_exchange
+
+MARKET_DATA_S = 1.5
+"""The original was asked so long after its last write; ours must know by then."""
+
+
+def until_caught_up(server: Server) -> None:
+    """Waits until market data holds what the engine has done."""
+    status = server.status()
+    sequence = status["sequence"]
+    if status["market"]["sequence"] < sequence:
+        server.until(lambda: server.status()["market"]["sequence"] >= sequence, MARKET_DATA_S)
+
+
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "balances"])
+def test_every_recorded_answer_of_market_data_comes_again(
+    scenario: str, tmp_path: Path, golden_config: dict[str, Any]
+) -> None:
+    file = tmp_path / "config.json"
+    server_keys = {**golden_config["svr"], "bind": "tcp@127.0.0.1:0"}
+    own = {"first_candle_zero": True}
+    file.write_text(json.dumps({**golden_config, "svr": server_keys, "viabtc": own}))
+    server = start_exchange(tmp_path, file)
+    comparison = Comparison(earliest=time.time())
+    compared = 0
+    with Connection(server.place("http")) as door:
+        for call in calls(scenario):
+            method = call.declared
+            if method is None or call.status != 200 or method.owner == "readhistory":
+                continue
+            request = {"method": call.method, "params": call.params, "id": call.body["id"]}
+            if method.owner == "marketprice":
+                until_caught_up(server)
+            response = door.post(json.dumps(request, ensure_ascii=False).encode())
+            if method.owner == "marketprice":
+                assert_one_line(response.body.decode())
+                comparison.same(call, response.document, time.time())
+                compared += 1
+    assert server.stop() == 0, server.said()
+    assert compared >= 4, f"only {compared} were compared"
