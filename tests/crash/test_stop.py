@@ -113,14 +113,14 @@ def test_a_second_process_on_the_same_data_is_refused_in_words(
 
 
 def test_a_killed_exchange_says_what_it_continues_from(tmp_path: Path) -> None:
-    first = start_exchange(tmp_path)
+    first = start_exchange(tmp_path, small_config())
     with Client(first.place("rpc")) as client:
         client.result(102, 1, "BTC", "test", 1, "1", {})
     first.kill()
-    second = start_exchange(tmp_path)
+    second = start_exchange(tmp_path, small_config())
     assert "Continues at command 1 after an unclean stop: 1 replayed" in second.said()
     assert second.stop() == 0
-    third = start_exchange(tmp_path)
+    third = start_exchange(tmp_path, small_config())
     with Client(third.place("rpc")) as client:
         assert client.result(101, 1, "BTC")["BTC"]["available"] == "1"
         # The update counts once, however often the process was started since.

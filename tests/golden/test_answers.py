@@ -32,10 +32,8 @@ def over_http(door: http.Connection) -> Iterator[Ask]:
 @contextmanager
 def embedded_http(directory: Path, config: dict[str, Any]) -> Iterator[Ask]:
     """The front door of `viabtc run`."""
-    file = directory / "config.json"
-    file.write_text(json.dumps(config))
     with ExitStack() as stack:
-        server = start_exchange(directory, file)
+        server = start_exchange(directory, config)
         stack.callback(server.stop)
         yield stack.enter_context(over_http(http.Connection(server.place("http"))))
 
@@ -46,7 +44,7 @@ def production_http(directory: Path, config: dict[str, Any]) -> Iterator[Ask]:
     with ExitStack() as stack:
         engine = start_matchengine(directory, config)
         stack.callback(engine.stop)
-        server = start_accesshttp(directory, {"matchengine": engine.place("rpc")})
+        server = start_accesshttp(directory, {"matchengine": [engine.place("rpc")]})
         stack.callback(server.stop)
         yield stack.enter_context(over_http(http.Connection(server.place("http"))))
 
@@ -98,9 +96,7 @@ def test_every_recorded_answer_of_the_engine_comes_again(
 def test_every_recorded_status_of_the_door_comes_again(
     tmp_path: Path, golden_config: dict[str, Any]
 ) -> None:
-    file = tmp_path / "config.json"
-    file.write_text(json.dumps(golden_config))
-    server = start_exchange(tmp_path, file)
+    server = start_exchange(tmp_path, golden_config)
     compared = 0
     with ExitStack() as stack:
         stack.callback(server.stop)

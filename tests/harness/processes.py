@@ -176,25 +176,31 @@ def start(
     return server
 
 
-def start_exchange(directory: Path, config: Path | None = None) -> Server:
-    """`viabtc run` with its data in `directory`."""
+def start_exchange(directory: Path, config: dict[str, Any] | None = None) -> Server:
+    """`viabtc run` with its data in `directory`; without `config` with its demonstration."""
     rest = Reserved()
     arguments = ["run", "--data", str(directory / "data"), "--rest", rest.place]
     for port in ("http", "rpc", "console"):
         arguments += [f"--{port}", "127.0.0.1:0"]
     if config is not None:
-        arguments += ["--config", str(config)]
+        path = directory / "run.json"
+        path.write_text(json.dumps(config))
+        arguments += ["--config", str(path)]
     return start(
         arguments, directory / "run.out", f"http://{rest.place}/control", {"control": rest}
     )
 
 
 def spawn_matchengine(
-    directory: Path, config: dict[str, Any], own: dict[str, Any] | None = None
+    directory: Path,
+    config: dict[str, Any],
+    own: dict[str, Any] | None = None,
+    bind: list[str] | None = None,
 ) -> Server:
     """`viabtc matchengine` from `config`, with places, log and data of its own, just begun.
 
     Args:
+        bind: Addresses of the RPC port, when one on TCP is not enough.
         own: Keys of the section `viabtc` beside those.
     """
     control, rpc, console = Reserved(), Reserved(), Reserved()
@@ -202,7 +208,7 @@ def spawn_matchengine(
     settings = {
         **config,
         "log": {"path": str(directory / "matchengine"), "flag": "fatal,error,warn,info"},
-        "svr": {"bind": f"tcp@{rpc.place}", **config["svr"]},
+        "svr": {**config["svr"], "bind": bind or f"tcp@{rpc.place}"},
         "cli": f"tcp@{console.place}",
         "viabtc": {"data": str(directory / "data"), "control": control.place, **(own or {})},
     }
@@ -214,15 +220,18 @@ def spawn_matchengine(
 
 
 def start_matchengine(
-    directory: Path, config: dict[str, Any], own: dict[str, Any] | None = None
+    directory: Path,
+    config: dict[str, Any],
+    own: dict[str, Any] | None = None,
+    bind: list[str] | None = None,
 ) -> Server:
-    """`viabtc matchengine`, ready."""
-    server = spawn_matchengine(directory, config, own)
+    """`viabtc matchengine`, ready; the arguments are those of `spawn_matchengine`."""
+    server = spawn_matchengine(directory, config, own, bind)
     server.until_ready()
     return server
 
 
-def start_accesshttp(directory: Path, services: dict[str, Place], **keys: Any) -> Server:
+def start_accesshttp(directory: Path, services: dict[str, list[Place]], **keys: Any) -> Server:
     """`viabtc accesshttp` in front of `services`; those not named listen nowhere."""
     control, nowhere = Reserved(), Reserved()
     path = directory / "accesshttp.json"
@@ -235,9 +244,9 @@ def start_accesshttp(directory: Path, services: dict[str, Place], **keys: Any) -
         **keys,
     }
     for name in ("matchengine", "marketprice", "readhistory"):
-        host, port = services.get(name, ("127.0.0.1", nowhere.port))
-        address = f"tcp@{host}:{port}"
-        settings[name] = {"name": name, "addr": address, "max_pkg_size": 2_000_000}
+        places = services.get(name, [("127.0.0.1", nowhere.port)])
+        addresses = [f"tcp@{host}:{port}" for host, port in places]
+        settings[name] = {"name": name, "addr": addresses, "max_pkg_size": 2_000_000}
     path.write_text(json.dumps(settings))
     output = directory / "accesshttp.out"
     process = spawn(["accesshttp", str(path)], output)

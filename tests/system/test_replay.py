@@ -10,6 +10,7 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 
+from harness.configs import three_markets
 from harness.http import Connection, post
 from harness.places import shared
 from harness.processes import VIABTC, Place, Server, start_exchange
@@ -42,7 +43,7 @@ def replay(file: Path, place: Place, *options: str) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The front door of a running exchange."""
-    server = start_exchange(tmp_path_factory.mktemp("exchange"))
+    server = start_exchange(tmp_path_factory.mktemp("exchange"), three_markets())
     yield server.place("http")
     assert server.stop() == 0, server.said()
 
