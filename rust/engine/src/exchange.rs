@@ -167,11 +167,12 @@ impl Exchange {
         self.counters.operlog_id
     }
 
-    /// Checksum of the state: balances, resting orders, remembered updates, counters. Equal states of one
-    /// configuration have equal digests, however they came about.
+    /// Checksum of the state: balances, totals, resting orders, remembered updates, counters. Equal states
+    /// of one configuration have equal digests, however they came about.
     pub fn digest(&self) -> u64 {
         self.ledger
             .digest()
+            .wrapping_add(self.ledger.totals_digest())
             .wrapping_add(self.orders_digest)
             .wrapping_add(self.updates.digest())
             .wrapping_add(mix(0xc0, &self.counters.words()))
@@ -594,12 +595,15 @@ impl Market {
 /// A user of a market's open orders.
 pub(crate) type OwnerKey = (UserId, MarketId);
 
-/// The number of a resting order in the digest.
+/// The number of a resting order in the digest: no field is outside of it. Fields that differ in what
+/// they can be share words, turned against each other.
 pub(crate) fn number(order: &Order) -> u64 {
     let [remaining, remaining_high] = halves(order.remaining);
     let [price, price_high] = halves(order.price);
     let [filled, filled_high] = halves(order.filled_quote);
     let [fee, fee_high] = halves(order.fee_paid.coefficient);
+    let [base, base_high] = halves(order.filled_base);
+    let [source, second, third, fourth] = order.source.words();
     mix(
         0x0d,
         &[
@@ -611,6 +615,11 @@ pub(crate) fn number(order: &Order) -> u64 {
             fee,
             price_high ^ remaining_high.rotate_left(16) ^ filled_high.rotate_left(32),
             fee_high ^ order.updated_at.0.cast_unsigned(),
+            base ^ base_high.rotate_left(32) ^ order.created_at.0.cast_unsigned().rotate_left(8),
+            order.taker_fee_rate
+                ^ order.maker_fee_rate.rotate_left(32)
+                ^ u64::from(order.fee_paid.scale).rotate_left(56),
+            source ^ second.rotate_left(11) ^ third.rotate_left(23) ^ fourth.rotate_left(41),
         ],
     )
 }

@@ -100,6 +100,16 @@ impl Ledger {
         self.digest
     }
 
+    /// Sum of the numbers of what entries do not show: supply and fees of each asset.
+    pub(crate) fn totals_digest(&self) -> u64 {
+        let numbers = self.totals.iter().zip(0u64..).map(|(totals, asset)| {
+            let ([supply, supply_high], [fees, fees_high]) =
+                (halves(totals.supply), halves(totals.fees_collected));
+            mix(0xa5, &[asset, supply, supply_high, fees, fees_high])
+        });
+        numbers.fold(0, u64::wrapping_add)
+    }
+
     /// Sets an entry that is not there yet, as a snapshot has it.
     pub(crate) fn restore(&mut self, user: UserId, asset: AssetId, balance: Balance) {
         let totals = &mut self.totals[usize::from(asset.0)];

@@ -62,6 +62,17 @@ impl Source {
         let bytes = self.bytes.get(..usize::from(self.length))?;
         core::str::from_utf8(bytes).ok()
     }
+
+    /// Every byte, and the length, for the digest.
+    pub(crate) fn words(&self) -> [u64; 4] {
+        let mut bytes = [0; 32];
+        bytes[..SOURCE_BYTES_MAX].copy_from_slice(&self.bytes);
+        bytes[SOURCE_BYTES_MAX] = self.length;
+        let mut words = bytes.chunks_exact(8).map(|chunk| {
+            u64::from_le_bytes(*chunk.first_chunk().expect("the chunk has eight bytes"))
+        });
+        core::array::from_fn(|_| words.next().expect("32 bytes are four words"))
+    }
 }
 
 impl core::fmt::Debug for Source {
