@@ -200,12 +200,90 @@ class MarketBoard:
         """Ends the following."""
 
 @final
+class Feed:
+    """The event feed of an engine, as one projection reads it."""
+
+    def __init__(self, engine: Engine, projection: str, sequence: int = 0, part: int = 0) -> None:
+        """Begins behind a position: every command up to `sequence`, and `part` events of the next.
+
+        Args:
+            projection: what a batch's content is. `history`: statements for the history database.
+                `operlog`: pairs of a time in microseconds and VALUES of rows (id, time, detail);
+                the rows of a pair lie in one quarter of an hour. `store`: rows by table of the
+                embedded store.
+        """
+
+    def fileno(self) -> int:
+        """Readable once there is something after `batch` found nothing; then call `clear`."""
+
+    def clear(self) -> None: ...
+    def rewind(self, sequence: int, part: int) -> None:
+        """Goes to another position: what a store says that it holds."""
+
+    def batch(self, rows_max: int) -> FeedBatch | None:
+        """The next commands, of about `rows_max` rows at most; None when there is nothing new.
+
+        A command may be split between batches. The interpreter's lock is not held.
+
+        Raises:
+            OSError: the files cannot be read; the next call tries the same again.
+            StartError: they hold what this version did not write.
+        """
+
+@final
+class FeedBatch:
+    """What to write in one transaction, and the position to write with it."""
+
+    @property
+    def sequence(self) -> int:
+        """Every command up to this one is whole."""
+
+    @property
+    def part(self) -> int:
+        """Events of the command after it that are written too."""
+
+    @property
+    def time_us(self) -> int:
+        """When the last command was applied."""
+
+    @property
+    def commands(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def content(self) -> Any: ...
+
+@final
+class Answers:
+    """A backend of ports whose questions Python answers, in batches."""
+
+    def __init__(self, owner: str, *, capacity: int = 100, indented: bool = False) -> None:
+        """Takes the methods of a service.
+
+        Args:
+            owner: the service, such as `readhistory`.
+            capacity: most questions that are not answered yet; more get error 3.
+        """
+
+    def fileno(self) -> int:
+        """Readable once there is a question after `batch` found none; then call `clear`."""
+
+    def clear(self) -> None: ...
+    def batch(self, count_max: int) -> list[tuple[int, int, bytes]]:
+        """Waiting questions, oldest first: number, command, text of the parameters, an array."""
+
+    def reply(self, answers: Sequence[tuple[int, bytes | int]]) -> None:
+        """Answers by number: with a result's JSON text, or with the code of a common error."""
+
+    def metrics(self) -> dict[str, int]: ...
+
+@final
 class RpcServer:
-    """The binary RPC port over an engine or market data."""
+    """The binary RPC port over an engine, market data, or what Python answers."""
 
     def __init__(
         self,
-        engine: Engine | MarketBoard,
+        engine: Engine | MarketBoard | Answers,
         bind: Sequence[str],
         *,
         max_pkg_size: int = 10_240,
@@ -230,6 +308,7 @@ class FrontDoor:
         *,
         engine: Engine | None = None,
         market: MarketBoard | None = None,
+        readhistory: Answers | None = None,
         remotes: dict[str, dict[str, Any]] | None = None,
         max_pkg_size: int = 102_400,
         buf_limit: int = 0,

@@ -76,6 +76,23 @@ class Server:
         finally:
             connection.close()
 
+    def text(self, path: str) -> str:
+        """The text behind a path of the control app."""
+        url = urlsplit(self.control + path)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
+        try:
+            connection.request("GET", url.path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def metric(self, name: str) -> float:
+        """A figure by its name."""
+        for line in self.text("/metrics").splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
+        raise AssertionError(f"no metric {name}")
+
     def status(self) -> dict[str, Any]:
         """What the service says about itself."""
         code, document = self.get("/status")
@@ -176,8 +193,8 @@ def start(
     return server
 
 
-def start_exchange(directory: Path, config: dict[str, Any] | None = None) -> Server:
-    """`viabtc run` with its data in `directory`; without `config` with its demonstration."""
+def spawn_exchange(directory: Path, config: dict[str, Any] | None = None) -> Server:
+    """`viabtc run` with its data in `directory`, just begun; without `config` its demonstration."""
     rest = Reserved()
     arguments = ["run", "--data", str(directory / "data"), "--rest", rest.place]
     for port in ("http", "rpc", "console"):
@@ -186,9 +203,17 @@ def start_exchange(directory: Path, config: dict[str, Any] | None = None) -> Ser
         path = directory / "run.json"
         path.write_text(json.dumps(config))
         arguments += ["--config", str(path)]
-    return start(
-        arguments, directory / "run.out", f"http://{rest.place}/control", {"control": rest}
+    output = directory / "run.out"
+    return Server(
+        spawn(arguments, output), f"http://{rest.place}/control", output, {"control": rest}
     )
+
+
+def start_exchange(directory: Path, config: dict[str, Any] | None = None) -> Server:
+    """`viabtc run`, ready."""
+    server = spawn_exchange(directory, config)
+    server.until_ready()
+    return server
 
 
 def spawn_matchengine(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from viabtc import __version__, _core
 from viabtc.edges.rpc import RemoteSettings, open_link
 from viabtc.embedded.demo import MARKET, fill
+from viabtc.embedded.history import HistoryPart, open_history
 from viabtc.embedded.settings import RunSettings
 from viabtc.marketprice.embedded import MarketPart, open_market
 from viabtc.matchengine.main import EnginePart, open_engine
@@ -40,18 +41,24 @@ class ExchangePart(run.Part):
     """All services of the process."""
 
     def __init__(
-        self, settings: RunSettings, engine: EnginePart, market: MarketPart, door: _core.FrontDoor
+        self,
+        settings: RunSettings,
+        engine: EnginePart,
+        market: MarketPart,
+        history: HistoryPart,
+        door: _core.FrontDoor,
     ) -> None:
         self.settings = settings
         self.engine = engine
         self.market = market
+        self.history = history
         self.door = door
 
     def is_alive(self) -> bool:
         return self.engine.is_alive()
 
     def is_ready(self) -> bool:
-        return self.market.is_ready()
+        return self.market.is_ready() and self.history.is_ready()
 
     async def beat(self) -> None:
         await self.engine.beat()
@@ -64,6 +71,7 @@ class ExchangePart(run.Part):
         return {
             **self.engine.figures(),
             **self.market.figures(),
+            **self.history.figures(),
             "door": self.door.metrics(),
         }
 
@@ -101,16 +109,24 @@ def main(settings: RunSettings) -> int:
                     engine.engine, settings.engine.data, settings.market, settings.markets, log
                 )
             )
+            history = await stack.enter_async_context(
+                open_history(
+                    engine.engine, settings.engine.data, log, indented=settings.is_indented
+                )
+            )
             host, port = settings.places.http
             with core_failures("--http"):
                 door = _core.FrontDoor(
-                    [f"tcp@{host}:{port}"], engine=engine.engine, market=market.board
+                    [f"tcp@{host}:{port}"],
+                    engine=engine.engine,
+                    market=market.board,
+                    readhistory=history.service.answers,
                 )
             stack.push_async_callback(asyncio.to_thread, door.stop)
             if settings.is_demo:
                 fill(engine.engine)
             tokens = open_tokens(settings.engine.data / "tokens")
-            part = ExchangePart(settings, engine, market, door)
+            part = ExchangePart(settings, engine, market, history, door)
             remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
             link = await stack.enter_async_context(open_link(remote, _TIMEOUT_S))
             app = _build_app(part, {"matchengine": link, "marketprice": market}, tokens)

@@ -67,6 +67,8 @@ class RunSettings:
     fees: Fees
     """Rates of orders that come through the API."""
     markets: tuple[str, ...]
+    is_indented: bool
+    """Whether answers are laid out over several lines, as `debug` says."""
     left_aside: tuple[str, ...]
     """Keys of the file that have no effect here."""
     warnings: tuple[Problem, ...]
@@ -86,7 +88,16 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
         engine = EngineSettings(json.dumps(DEFAULTS), data)
         rpc = RpcSettings(bind, _MAX_PKG_SIZE, 0, heartbeat_check=False)
         return RunSettings(
-            engine, rpc, places, BoardSettings(), Fees(), _names(DEFAULTS), (), (), is_demo=True
+            engine,
+            rpc,
+            places,
+            BoardSettings(),
+            Fees(),
+            markets=_names(DEFAULTS),
+            is_indented=False,
+            left_aside=(),
+            warnings=(),
+            is_demo=True,
         )
     settings, findings = read_matchengine(config)
     file = load(config)
@@ -100,9 +111,12 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
         places,
         market,
         Fees(),
-        _names(file),
-        tuple(name for name in file if name not in _USED),
-        tuple(problem for problem in findings.unknown if problem.key in file or "." in problem.key),
+        markets=_names(file),
+        is_indented=file.get("debug", False),
+        left_aside=tuple(name for name in file if name not in _USED),
+        warnings=tuple(
+            problem for problem in findings.unknown if problem.key in file or "." in problem.key
+        ),
         is_demo=False,
     )
 

@@ -1,11 +1,14 @@
 //! `viabtc._core`: the compiled half of the Python package. It joins host and gateway; every call that can
 //! wait gives the interpreter's lock back first.
 
+mod answers;
 mod engine;
 mod errors;
+mod feed;
 mod files;
 mod market;
 mod ports;
+mod wake;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -22,6 +25,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UnavailableError", py.get_type::<errors::UnavailableError>())?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<market::MarketBoard>()?;
+    module.add_class::<answers::Answers>()?;
+    module.add_class::<feed::Feed>()?;
+    module.add_class::<feed::FeedBatch>()?;
     module.add_class::<ports::RpcServer>()?;
     module.add_class::<ports::FrontDoor>()?;
     module.add_class::<ports::RpcClient>()?;

@@ -11,6 +11,7 @@ use viabtc_gateway::front_door::Route;
 use viabtc_gateway::{Address, Backend, Client, DoorOptions, Remote, RemoteOptions, RpcOptions};
 use viabtc_wire::methods::{Owner, by_name};
 
+use crate::answers::{Answers, AnswersBackend};
 use crate::engine::{Engine, EngineBackend, duration};
 use crate::errors::{ConfigError, StartError};
 use crate::market::MarketBoard;
@@ -23,10 +24,13 @@ fn backend(object: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Backend>> {
     if let Ok(market) = object.cast::<MarketBoard>() {
         return Ok(Arc::new(market.get().backend.clone()));
     }
-    Err(PyTypeError::new_err("a port answers from an Engine or a MarketBoard"))
+    if let Ok(answers) = object.cast::<Answers>() {
+        return Ok(Arc::new(AnswersBackend(Arc::clone(&answers.get().shared))));
+    }
+    Err(PyTypeError::new_err("a port answers from an Engine, a MarketBoard or Answers"))
 }
 
-/// The binary RPC port over an engine or market data.
+/// The binary RPC port over an engine, market data, or what Python answers.
 #[pyclass(frozen, module = "viabtc._core")]
 pub(crate) struct RpcServer {
     server: viabtc_gateway::RpcServer,
@@ -100,7 +104,8 @@ fn route(method: &str) -> Option<Route> {
 impl FrontDoor {
     #[new]
     #[pyo3(signature = (
-        bind, *, engine = None, market = None, remotes = None, max_pkg_size = 102_400, buf_limit = 0,
+        bind, *, engine = None, market = None, readhistory = None, remotes = None,
+        max_pkg_size = 102_400, buf_limit = 0,
         keep_alive_s = 3600.0, timeout_s = 1.0, threads = 1, shared = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -109,6 +114,7 @@ impl FrontDoor {
         bind: Vec<String>,
         engine: Option<&Bound<'_, Engine>>,
         market: Option<&Bound<'_, MarketBoard>>,
+        readhistory: Option<&Bound<'_, Answers>>,
         remotes: Option<&Bound<'_, PyDict>>,
         max_pkg_size: usize,
         buf_limit: usize,
@@ -138,6 +144,9 @@ impl FrontDoor {
         }
         if let Some(market) = market {
             backends[1] = Some(Arc::new(market.get().backend.clone()));
+        }
+        if let Some(answers) = readhistory {
+            backends[2] = Some(Arc::new(AnswersBackend(Arc::clone(&answers.get().shared))));
         }
         for (place, owner) in OWNERS.iter().enumerate() {
             let Some(remotes) = remotes else { break };

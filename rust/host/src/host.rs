@@ -82,6 +82,7 @@ pub struct Host<S: Storage + Sync = Directory> {
     metrics: Arc<Metrics>,
     layout: Layout,
     recovery: Recovery,
+    storage: S,
     feed: Arc<FeedSignal>,
     is_alive: Arc<AtomicBool>,
     thread: Mutex<Option<Running>>,
@@ -134,6 +135,7 @@ impl<S: Storage + Sync> Host<S> {
         metrics.durable_sequence.store(exchange.sequence(), Release);
         let signal = Arc::clone(feed.signal());
         let noted = poison.clone();
+        let kept = storage.clone();
         let mut core = Core {
             exchange,
             journal,
@@ -170,7 +172,17 @@ impl<S: Storage + Sync> Host<S> {
         };
         let thread = thread.map_err(StartError::Thread)?;
         let thread = Mutex::new(Some(Running { thread, ended }));
-        Ok(Host { queue, names, metrics, layout, recovery, feed: signal, is_alive, thread })
+        Ok(Host {
+            queue,
+            names,
+            metrics,
+            layout,
+            recovery,
+            storage: kept,
+            feed: signal,
+            is_alive,
+            thread,
+        })
     }
 
     /// What the start found.
@@ -191,6 +203,11 @@ impl<S: Storage + Sync> Host<S> {
     /// Tells when there is more in the event feed.
     pub fn feed_signal(&self) -> &Arc<FeedSignal> {
         &self.feed
+    }
+
+    /// Where the event feed stands, for [`crate::follow::Follower`].
+    pub fn storage(&self) -> &S {
+        &self.storage
     }
 
     /// Hands a batch over. A batch that cannot be taken is answered at once with error 3.

@@ -225,6 +225,16 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code, ascending.
+    pub const ALL: [ErrorCode; 6] = [
+        ErrorCode::InvalidArgument,
+        ErrorCode::InternalError,
+        ErrorCode::ServiceUnavailable,
+        ErrorCode::MethodNotFound,
+        ErrorCode::ServiceTimeout,
+        ErrorCode::RequireAuthentication,
+    ];
+
     /// The message beside the code.
     pub const fn message(self) -> &'static str {
         match self {

@@ -160,7 +160,8 @@ pub fn write_order(order: &Order, config: &Config, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn write_success(id: i64, out: &mut Vec<u8>, write_result: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a success whose result `write_result` appends.
+pub fn write_success(id: i64, out: &mut Vec<u8>, write_result: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(SUCCESS_HEAD);
     write_result(out);
     write_success_end(id, out);

@@ -1,0 +1,1 @@
+"""readhistory: finished orders, deals and balance changes, read from the history's store."""

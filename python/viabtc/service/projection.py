@@ -1,0 +1,160 @@
+"""From the event feed to a store, each event once, however often either side stops.
+
+The store's own position decides: after any failure it is read back, the feed goes there, and on it
+goes. Nothing here waits for anything of the engine, and the engine never waits for this.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from viabtc import _core
+from viabtc.edges.store import Position, Store, StoreError
+
+ROWS_MAX: Final = 20_000
+"""Rows and commands of a transaction: enough for long statements, small enough to repeat."""
+
+_RETRY_MIN_S: Final = 0.1
+_RETRY_MAX_S: Final = 5.0
+"""Pauses between attempts double from the one to the other, with jitter."""
+
+
+class Projection:
+    """Follows the feed of one engine for one store."""
+
+    def __init__(
+        self,
+        name: str,
+        feed: _core.Feed,
+        store: Store,
+        engine: _core.Engine,
+        log: Any,
+        rows_max: int = ROWS_MAX,
+    ) -> None:
+        self.name = name
+        self.position = Position()
+        self.problem: str | None = None
+        """Why it does not go on, until it does."""
+        self.has_caught_up = False
+        """Whether everything was in the store once since the start."""
+        self.is_ended = False
+        """True after a failure that no retry helps; a human must act."""
+        self._feed = feed
+        self._store = store
+        self._engine = engine
+        self._log = log
+        self._rows_max = rows_max
+        self._time_us = 0
+        self._counts = {
+            "rows_total": 0,
+            "commands_total": 0,
+            "batches_total": 0,
+            "retries_total": 0,
+        }
+
+    async def run(self) -> None:
+        """Follows until it is cancelled, or until a failure that does not pass."""
+        pause_s = _RETRY_MIN_S
+        while True:
+            before = self._counts["batches_total"]
+            try:
+                await self._begin()
+                await self._follow()
+            except (StoreError, OSError) as error:
+                if isinstance(error, StoreError) and not error.retriable:
+                    self._end(str(error))
+                    return
+                if self._counts["batches_total"] > before:
+                    pause_s = _RETRY_MIN_S
+                if self.problem is None:
+                    self._log.error("projection waits", projection=self.name, reason=str(error))
+                self.problem = str(error)
+                self._counts["retries_total"] += 1
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1))
+                pause_s = min(2 * pause_s, _RETRY_MAX_S)
+            except _core.StartError as error:
+                self._end("; ".join(error.args))
+                return
+
+    def lag(self) -> int:
+        """Durable commands that are not in the store."""
+        durable: int = self._engine.metrics()["durable_sequence"]
+        return max(0, durable - self.position.sequence)
+
+    def figures(self) -> Mapping[str, float]:
+        """Metrics: `lag_seconds` is the age of the last written command while others wait."""
+        lag = self.lag()
+        age = time.time() - self._time_us / 1e6 if lag and self._time_us else 0.0
+        return {
+            **self._counts,
+            "sequence": self.position.sequence,
+            "lag_commands": lag,
+            "lag_seconds": max(0.0, age),
+            "failing": self.problem is not None,
+        }
+
+    async def _begin(self) -> None:
+        position = await self._store.position()
+        durable: int = self._engine.metrics()["durable_sequence"]
+        if position.sequence > durable:
+            raise StoreError(
+                f"the store of {self.name} is at command {position.sequence}, and the journal ends"
+                f" at {durable}: they do not belong together, or the journal lost its end",
+                retriable=False,
+            )
+        self.position = position
+        self._feed.rewind(position.sequence, position.part)
+
+    async def _follow(self) -> None:
+        """Writes batch after batch; the next one is rendered meanwhile."""
+        news = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._feed.fileno(), news.set)
+        coming = asyncio.create_task(self._render())
+        try:
+            while True:
+                batch = await coming
+                if batch is None:
+                    self.problem = None
+                    self.has_caught_up = True
+                    await news.wait()
+                    news.clear()
+                    self._feed.clear()
+                    coming = asyncio.create_task(self._render())
+                    continue
+                coming = asyncio.create_task(self._render())
+                await self._store.write(batch, self.position)
+                self._count(batch)
+        finally:
+            loop.remove_reader(self._feed.fileno())
+            # A rendered batch that is dropped comes again: the feed is rewound.
+            coming.cancel()
+            await asyncio.wait([coming])
+            if not coming.cancelled():
+                coming.exception()
+
+    async def _render(self) -> _core.FeedBatch | None:
+        # The thread cannot be interrupted: it ends before a cancellation is answered.
+        rendering = asyncio.create_task(asyncio.to_thread(self._feed.batch, self._rows_max))
+        try:
+            return await asyncio.shield(rendering)
+        except asyncio.CancelledError:
+            await asyncio.wait([rendering])
+            raise
+
+    def _count(self, batch: _core.FeedBatch) -> None:
+        if self.problem is not None:
+            self._log.info("projection goes on", projection=self.name)
+            self.problem = None
+        self.position = Position(batch.sequence, batch.part)
+        self._time_us = batch.time_us
+        self._counts["rows_total"] += batch.rows
+        self._counts["commands_total"] += batch.commands
+        self._counts["batches_total"] += 1
+
+    def _end(self, reason: str) -> None:
+        self.is_ended = True
+        self.problem = reason
+        self._log.error("projection ended", projection=self.name, reason=reason)

@@ -1,0 +1,398 @@
+//! The event feed as Python's projections read it: bounded batches, rendered without the interpreter's lock.
+
+use std::sync::Mutex;
+
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use viabtc_engine::decimal::write_stripped;
+use viabtc_host::follow::{Effects, FollowError, Follower};
+use viabtc_journal::{Directory, JournalError};
+use viabtc_wire::operlog::write_operation;
+use viabtc_wire::rows::{Family, Field, Row, history_rows};
+use viabtc_wire::sql::{Inserts, write_row};
+
+use crate::engine::Engine;
+use crate::errors::StartError;
+use crate::wake::Wake;
+
+/// Rows of the operation log are handed over in pieces whose commands lie in the same quarter of an hour:
+/// every offset from UTC is a multiple of that, so a piece belongs to one local date.
+const PIECE_US: i64 = 15 * 60 * 1_000_000;
+
+/// Size from which a piece is ended and a new one begun.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// What is rendered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Projection {
+    /// Statements for the history database.
+    History,
+    /// Values for the operation log's tables.
+    Operlog,
+    /// Rows for the embedded store.
+    Store,
+}
+
+/// Follows the feed for one projection.
+#[pyclass(frozen, module = "viabtc._core")]
+pub(crate) struct Feed {
+    projection: Projection,
+    wake: Wake,
+    storage: Directory,
+    state: Mutex<State>,
+}
+
+struct State {
+    follower: Follower<Directory>,
+    /// The command that is rendered, and how many of its events are.
+    current: Option<(Effects, usize)>,
+    /// Of the first command: events that are already written.
+    skipped: usize,
+    sequence: u64,
+    /// Position of the last batch that was handed over.
+    given: (u64, usize),
+}
+
+/// What one batch holds, before it is Python's.
+enum Content {
+    Statements(Vec<Vec<u8>>),
+    Pieces(Vec<(i64, Vec<u8>)>),
+    Rows([Vec<Vec<Value>>; STORE_TABLES.len()]),
+}
+
+/// A value of a row of the embedded store.
+enum Value {
+    Auto,
+    Integer(u64),
+    Time(i64),
+    Text(String),
+}
+
+/// Tables of the embedded store. The others of the history database are views of these: its two tables of
+/// orders hold the same rows, and so do its two of deals.
+const STORE_TABLES: [(&str, Option<Family>); 4] = [
+    ("order_history", Some(Family::OrderHistory)),
+    ("user_deal_history", Some(Family::UserDealHistory)),
+    ("balance_history", Some(Family::BalanceHistory)),
+    ("operlog", None),
+];
+
+#[pymethods]
+impl Feed {
+    #[new]
+    #[pyo3(signature = (engine, projection, sequence = 0, part = 0))]
+    fn new(
+        engine: &Bound<'_, Engine>,
+        projection: &str,
+        sequence: u64,
+        part: usize,
+    ) -> PyResult<Feed> {
+        let projection = match projection {
+            "history" => Projection::History,
+            "operlog" => Projection::Operlog,
+            "store" => Projection::Store,
+            other => return Err(PyValueError::new_err(format!("no projection: {other}"))),
+        };
+        let host = &engine.get().host;
+        let wake = Wake::new()?;
+        let ringer = wake.clone();
+        host.feed_signal().on_flush(Box::new(move || ringer.ring()));
+        let storage = host.storage().clone();
+        let state = Mutex::new(State::new(storage.clone(), sequence, part));
+        Ok(Feed { projection, wake, storage, state })
+    }
+
+    /// Readable after `batch` found nothing, once there is something.
+    fn fileno(&self) -> i32 {
+        self.wake.fd()
+    }
+
+    fn clear(&self) {
+        self.wake.clear();
+    }
+
+    /// Goes to another position: what a store says that it holds.
+    fn rewind(&self, sequence: u64, part: usize) {
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *state = State::new(self.storage.clone(), sequence, part);
+    }
+
+    /// Of at most about `rows_max` rows and commands; None when there is nothing new.
+    fn batch(&self, py: Python<'_>, rows_max: usize) -> PyResult<Option<FeedBatch>> {
+        let rendered = py.detach(|| {
+            self.wake.arm();
+            let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let rendered = state.render(self.projection, rows_max);
+            if rendered.is_err() {
+                // What was read and not handed over would be missing.
+                *state = State::new(self.storage.clone(), state.given.0, state.given.1);
+            }
+            rendered
+        });
+        match rendered.map_err(|error| failed(&error))? {
+            None => Ok(None),
+            Some((position, content)) => {
+                Ok(Some(FeedBatch { position, content: content.into_python(py)? }))
+            }
+        }
+    }
+}
+
+/// Where a batch ends, and what it counts.
+#[derive(Clone, Copy, Default)]
+struct Position {
+    sequence: u64,
+    part: usize,
+    time: i64,
+    commands: usize,
+    rows: usize,
+}
+
+/// What to write in one transaction, and the position to write with it.
+#[pyclass(frozen, module = "viabtc._core")]
+pub(crate) struct FeedBatch {
+    position: Position,
+    content: Py<PyAny>,
+}
+
+#[pymethods]
+impl FeedBatch {
+    /// Every command up to this one is whole.
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.position.sequence
+    }
+
+    /// Events of the command after it that are written too.
+    #[getter]
+    fn part(&self) -> usize {
+        self.position.part
+    }
+
+    /// When the last command was applied.
+    #[getter]
+    fn time_us(&self) -> i64 {
+        self.position.time
+    }
+
+    #[getter]
+    fn commands(&self) -> usize {
+        self.position.commands
+    }
+
+    #[getter]
+    fn rows(&self) -> usize {
+        self.position.rows
+    }
+
+    #[getter]
+    fn content(&self, py: Python<'_>) -> Py<PyAny> {
+        self.content.clone_ref(py)
+    }
+}
+
+impl State {
+    fn new(storage: Directory, sequence: u64, part: usize) -> State {
+        let follower = Follower::open(&storage, sequence);
+        State { follower, current: None, skipped: part, sequence, given: (sequence, part) }
+    }
+
+    fn render(
+        &mut self,
+        projection: Projection,
+        rows_max: usize,
+    ) -> Result<Option<(Position, Content)>, FollowError> {
+        let mut sink = Sink::new(projection);
+        let mut position = Position::default();
+        let mut is_anything = false;
+        while position.rows + position.commands < rows_max.max(1) {
+            if self.current.is_none() {
+                let Some(effects) = self.follower.next_effects()? else { break };
+                self.current = Some((effects, std::mem::take(&mut self.skipped)));
+            }
+            let Some((effects, done)) = &mut self.current else { break };
+            is_anything = true;
+            position.time = effects.time;
+            while *done < effects.events.len()
+                && position.rows + position.commands < rows_max.max(1)
+            {
+                position.rows += sink.event(effects, *done);
+                *done += 1;
+            }
+            if *done < effects.events.len() {
+                break;
+            }
+            position.rows += sink.command(effects);
+            position.commands += 1;
+            self.sequence = effects.sequence;
+            self.current = None;
+        }
+        position.sequence = self.sequence;
+        position.part = self.current.as_ref().map_or(self.skipped, |(_, done)| *done);
+        self.given = (position.sequence, position.part);
+        Ok(is_anything.then(|| (position, sink.finish())))
+    }
+}
+
+/// Collects what a projection writes.
+enum Sink {
+    History(Inserts),
+    Operlog(Vec<(i64, Vec<u8>)>, Vec<u8>),
+    Store([Vec<Vec<Value>>; STORE_TABLES.len()], Vec<u8>),
+}
+
+impl Sink {
+    fn new(projection: Projection) -> Sink {
+        match projection {
+            Projection::History => Sink::History(Inserts::default()),
+            Projection::Operlog => Sink::Operlog(Vec::new(), Vec::new()),
+            Projection::Store => Sink::Store(Default::default(), Vec::new()),
+        }
+    }
+
+    /// Renders one event; the rows it made.
+    fn event(&mut self, effects: &Effects, index: usize) -> usize {
+        let events = &effects.events[index..=index];
+        let mut rows = 0;
+        match self {
+            Sink::History(inserts) => {
+                history_rows(events, &effects.config, &mut |row| {
+                    inserts.push(row);
+                    rows += 1;
+                });
+            }
+            Sink::Operlog(..) => {}
+            Sink::Store(tables, _) => {
+                history_rows(events, &effects.config, &mut |row| {
+                    rows += usize::from(store_row(&row, tables));
+                });
+            }
+        }
+        rows
+    }
+
+    /// Renders what a command makes beside its events, after the last of them; the rows it made.
+    fn command(&mut self, effects: &Effects) -> usize {
+        match self {
+            Sink::History(_) => return 0,
+            Sink::Operlog(pieces, text) => {
+                write_detail(effects, text);
+                let quarter = effects.time.div_euclid(PIECE_US);
+                let is_continued = pieces.last().is_some_and(|(time, piece)| {
+                    time.div_euclid(PIECE_US) == quarter && piece.len() < PIECE_BYTES
+                });
+                if is_continued {
+                    let (_, piece) = pieces.last_mut().expect("there is a last piece");
+                    piece.extend_from_slice(b", ");
+                } else {
+                    pieces.push((effects.time, Vec::new()));
+                }
+                let (_, piece) = pieces.last_mut().expect("there is a last piece");
+                let detail = str::from_utf8(text).expect("JSON is written as UTF-8");
+                let fields = [
+                    Field::Integer(effects.operlog_id),
+                    Field::Time(effects.time),
+                    Field::Text(detail),
+                ];
+                write_row(&fields, piece);
+            }
+            Sink::Store(tables, text) => {
+                write_detail(effects, text);
+                let detail = str::from_utf8(text).expect("JSON is written as UTF-8").to_owned();
+                let log = tables.last_mut().expect("the operation log is the last table");
+                log.push(vec![
+                    Value::Integer(effects.operlog_id),
+                    Value::Time(effects.time),
+                    Value::Text(detail),
+                ]);
+            }
+        }
+        1
+    }
+
+    fn finish(self) -> Content {
+        match self {
+            Sink::History(inserts) => Content::Statements(inserts.finish()),
+            Sink::Operlog(pieces, _) => Content::Pieces(pieces),
+            Sink::Store(tables, _) => Content::Rows(tables),
+        }
+    }
+}
+
+fn write_detail(effects: &Effects, out: &mut Vec<u8>) {
+    out.clear();
+    write_operation(effects.command, &effects.params, &effects.config, out)
+        .expect("parameters of an applied command are JSON");
+}
+
+/// Whether the row belongs to a table of the store, and was added.
+fn store_row(row: &Row<'_>, tables: &mut [Vec<Vec<Value>>; STORE_TABLES.len()]) -> bool {
+    let Some(place) = STORE_TABLES.iter().position(|(_, family)| *family == Some(row.family))
+    else {
+        return false;
+    };
+    let values = row.fields.iter().map(|field| match field {
+        Field::Auto => Value::Auto,
+        Field::Integer(number) => Value::Integer(*number),
+        Field::Time(microseconds) => Value::Time(*microseconds),
+        Field::Decimal(value) => {
+            let mut text = Vec::new();
+            write_stripped(value.coefficient, value.scale, &mut text);
+            Value::Text(String::from_utf8(text).expect("numbers are written in ASCII"))
+        }
+        Field::Text(text) => Value::Text((*text).to_owned()),
+    });
+    tables[place].push(values.collect());
+    true
+}
+
+impl Content {
+    fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(match self {
+            Content::Statements(statements) => {
+                let statements = statements.iter().map(|statement| PyBytes::new(py, statement));
+                PyList::new(py, statements.collect::<Vec<_>>())?.into_any().unbind()
+            }
+            Content::Pieces(pieces) => {
+                let pieces = pieces.iter().map(|(time, piece)| (*time, PyBytes::new(py, piece)));
+                PyList::new(py, pieces.collect::<Vec<_>>())?.into_any().unbind()
+            }
+            Content::Rows(tables) => {
+                let dict = PyDict::new(py);
+                for ((name, _), rows) in STORE_TABLES.iter().zip(tables) {
+                    let list = PyList::empty(py);
+                    for row in rows {
+                        let values = row.into_iter().map(|value| value.into_python(py));
+                        list.append(PyTuple::new(py, values.collect::<PyResult<Vec<_>>>()?)?)?;
+                    }
+                    dict.set_item(*name, list)?;
+                }
+                dict.into_any().unbind()
+            }
+        })
+    }
+}
+
+impl Value {
+    fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self {
+            Value::Auto => Ok(py.None()),
+            Value::Integer(number) => number.into_py_any(py),
+            // The nearest double, as MySQL reads six decimals.
+            Value::Time(microseconds) => (microseconds as f64 / 1e6).into_py_any(py),
+            Value::Text(text) => text.into_py_any(py),
+        }
+    }
+}
+
+fn failed(error: &FollowError) -> PyErr {
+    match error {
+        FollowError::Journal(JournalError::Io { .. }) => PyOSError::new_err(error.to_string()),
+        _ => StartError::new_err((
+            error.to_string(),
+            "keep a copy of the data directory, and start the version of viabtc that wrote it",
+        )),
+    }
+}
