@@ -101,7 +101,10 @@ fn a_command_that_could_not_be_synced_is_not_acknowledged() {
     assert!(is_success(&replies, 0));
     disk.fail_from(0);
     let replies = submit(&host, &disk, &[update(2, "1")]);
-    assert!(replies.recv_timeout(DEADLINE).is_err(), "nothing may leave");
+    // Usually nothing leaves; a refusal does when the engine has met the failing disk before the command.
+    if let Ok((_, replies)) = replies.recv_timeout(DEADLINE) {
+        assert!(!is_success(&replies, 0), "an acknowledgement left");
+    }
     assert!(host.stop(DEADLINE) && !host.is_alive());
 }
 
