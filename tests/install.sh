@@ -3,6 +3,8 @@
 set -euo pipefail
 
 packages=(
+    redis-sentinel
+    redis-server
     wrk
 )
 

@@ -39,6 +39,7 @@ SERVICES: Final = {
     "matchengine": "The matching engine.",
     "accesshttp": "JSON-RPC over HTTP, in front of the other services.",
     "rest": "The public API.",
+    "alertcenter": "Alerts of all services, to Redis and to people.",
 }
 """Services that run from a configuration file of the original."""
 

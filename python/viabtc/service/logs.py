@@ -1,16 +1,27 @@
 """Logs for the operator: one JSON object a line in services, readable lines in a terminal."""
 
+import contextlib
 import logging
+import socket
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Final, TextIO
 
 import structlog
 
-from viabtc.service.common import LogSettings
+from viabtc.protocol.alert import write_alert
+from viabtc.service.common import AlertSettings, LogSettings
 from viabtc.service.failure import StartFailure
 
 TERMINAL: Final = LogSettings(None, frozenset({"fatal", "error", "warn", "info"}))
 """Readable lines on standard error."""
+
+_CALLSITE: Final = (
+    structlog.processors.CallsiteParameter.FILENAME,
+    structlog.processors.CallsiteParameter.LINENO,
+    structlog.processors.CallsiteParameter.FUNC_NAME,
+)
+"""Where in the code a line was written."""
 
 _LEVELS: Final = {
     "fatal": logging.CRITICAL,
@@ -24,8 +35,35 @@ _LEVELS: Final = {
 """The original's levels in ours."""
 
 
-def set_up(service: str, settings: LogSettings) -> structlog.stdlib.BoundLogger:
-    """Sends log lines to the file `path` + `.log`, or to standard error.
+_URGENT: Final = {"error", "critical"}
+"""Levels that a person must act on: they go to the alert centre too."""
+
+
+class _Alerts:
+    """Sends urgent lines to the alert centre as they pass; never waits for it."""
+
+    def __init__(self, settings: AlertSettings) -> None:
+        self._settings = settings
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)  # noqa: FBT003
+
+    def __call__(self, _: object, level: str, event: MutableMapping[str, Any]) -> Any:
+        if level in _URGENT:
+            place = f"{event.get('filename')}:{event.get('lineno')}({event.get('func_name')})"
+            left_out = {"event", "level", "filename", "lineno", "func_name"}
+            fields = {key: value for key, value in event.items() if key not in left_out}
+            words = " ".join([str(event["event"]), *(f"{k}={v}" for k, v in fields.items())])
+            packet = write_alert(self._settings.host, f"{place}: {words}")
+            # Whoever does not listen does not hear; the line stands in the log.
+            with contextlib.suppress(OSError):
+                self._socket.sendto(packet, self._settings.address)
+        return event
+
+
+def set_up(
+    service: str, settings: LogSettings, alert: AlertSettings | None = None
+) -> structlog.stdlib.BoundLogger:
+    """Sends log lines to the file `path` + `.log`, or to standard error; urgent ones to `alert`.
 
     Raises:
         StartFailure: the file cannot be opened.
@@ -48,6 +86,8 @@ def set_up(service: str, settings: LogSettings) -> structlog.stdlib.BoundLogger:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            structlog.processors.CallsiteParameterAdder(_CALLSITE),
+            *([] if alert is None else [_Alerts(alert)]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,

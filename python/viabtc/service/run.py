@@ -92,7 +92,7 @@ def main(service: Service[S], path: Path) -> int:
     settings, findings = service.read(path)
     common = settings.common
     raise_limits(common)
-    log = logs.set_up(service.name, common.log)
+    log = logs.set_up(service.name, common.log, common.alert)
     for finding in findings.warnings():
         log.warning("configuration", key=finding.key, what=finding.what, right=finding.right)
 

@@ -93,6 +93,14 @@ class Section:
         self._wrong(name, value, "a string")
         return ""
 
+    def texts(self, name: str, default: object = REQUIRED) -> tuple[str, ...]:
+        """A list of strings."""
+        value = self._take(name, default, "a list of strings")
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self._wrong(name, value, "a list of strings")
+        return ()
+
     def word(self, name: str, default: str, *words: str) -> str:
         """One of some words."""
         value = self.text(name, default)
@@ -173,6 +181,23 @@ class Section:
             return ("", 0)
         return host, number
 
+    def remote_places(self, name: str, default: object = REQUIRED) -> tuple[Place, ...]:
+        """A list of at least one `HOST:PORT` of other processes."""
+        right = "a list of HOST:PORT"
+        value = self._take(name, default, right)
+        if not isinstance(value, list) or not value:
+            self._wrong(name, value, right)
+            return ()
+        places = []
+        for item in value:
+            host, _, port = item.rpartition(":") if isinstance(item, str) else ("", "", "")
+            number = read_port(port)
+            if not host or number is None:
+                self._wrong(name, item, right)
+            else:
+                places.append((host, number))
+        return tuple(places)
+
     def section(self, name: str, *, is_required: bool = True) -> "Section":
         """An object; an empty one when it is absent and may be."""
         value = self._take(name, REQUIRED if is_required else {}, "an object")
@@ -181,6 +206,15 @@ class Section:
         self._wrong(name, value, "an object")
         # What it lacks has been said in one sentence.
         return Section({}, Findings(), self.key(name))
+
+    def sections(self, name: str) -> list["Section"]:
+        """A list of objects; empty when it is absent."""
+        value = self._take(name, [], "a list of objects")
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            self._wrong(name, value, "a list of objects")
+            return []
+        keys = (f"{self.key(name)}[{index}]" for index in range(len(value)))
+        return [Section(item, self.findings, key) for item, key in zip(value, keys, strict=True)]
 
     def close(self) -> None:
         """Notes every member that nothing read."""

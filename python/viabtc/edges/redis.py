@@ -1,0 +1,61 @@
+"""Redis: the master that Sentinel names, or one plain server."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import RedisError
+
+from viabtc.protocol.addresses import Place
+
+TIMEOUT_S: Final = 3.0
+"""Of connecting and of each command. Source: ut_redis.c."""
+
+Unreachable = (RedisError, OSError)
+"""What a command raises when no master can be used; trying again later may succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSettings:
+    """Where Redis is."""
+
+    name: str
+    """Group that the Sentinels watch; empty when the first address is the server itself."""
+    addresses: tuple[Place, ...]
+    db: int
+
+
+@contextlib.asynccontextmanager
+async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
+    """A client that connects when it is used, each time to the master of the moment."""
+    sentinel = None
+    if settings.name:
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            settings.addresses, sentinel_kwargs={"socket_timeout": TIMEOUT_S}
+        )
+        client = sentinel.master_for(
+            settings.name,
+            db=settings.db,
+            decode_responses=True,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+        )
+    else:
+        host, port = settings.addresses[0]
+        client = Redis(
+            host=host,
+            port=port,
+            db=settings.db,
+            decode_responses=True,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+        )
+    try:
+        yield client
+    finally:
+        await client.aclose()
+        for watcher in sentinel.sentinels if sentinel is not None else ():
+            await watcher.aclose()
