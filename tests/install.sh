@@ -3,6 +3,7 @@
 set -euo pipefail
 
 packages=(
+    libfuse2
     redis-sentinel
     redis-server
     wrk
