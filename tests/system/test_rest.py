@@ -1,5 +1,6 @@
 """The public API against a running exchange: identities, refusals with numbers, cursors."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ def refusal(response: httpx.Response) -> tuple[int, str, dict[str, Any]]:
     return response.status_code, error["code"], error["details"]
 
 
+def until(look: Callable[[], object], deadline_s: float = 5.0) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not look():
+        assert time.monotonic() < deadline, "did not come true"
+
+
 def bid(price: str, amount: str = "0.01", **other: str) -> dict[str, str]:
     return {"market": "BTCUSDT", "side": "bid", "price": price, "amount": amount, **other}
 
@@ -80,6 +87,35 @@ def test_orders_meet_and_everybody_sees_what_is_theirs(as_identity: As) -> None:
     held = {row["asset"]: row for row in done(one.get("/balances"))}
     assert (held["BTC"]["available"], held["USDT"]["available"]) == ("10.1998", "999980")
     assert held["USDT"]["frozen"] == "0"
+
+
+def test_what_was_traded_is_told_to_everybody_and_to_its_owners(as_identity: As) -> None:
+    one, two = as_identity("user-1"), as_identity("user-2")
+    bought = done(one.post("/orders", json=bid("100", "0.5")))
+    sale = {"market": "BTCUSDT", "side": "ask", "price": "100", "amount": "0.5"}
+    sold = done(two.post("/orders", json=sale))
+    everybody = as_identity("")
+    market = {"market": "BTCUSDT"}
+    until(lambda: done(two.get("/orders/finished", params=market))["items"])
+    until(lambda: done(everybody.get("/markets/BTCUSDT/trades")))
+    (trade,) = done(everybody.get("/markets/BTCUSDT/trades"))
+    assert (trade["price"], trade["amount"], trade["taker"]) == ("100", "0.5", "ask")
+    ticker = done(everybody.get("/markets/BTCUSDT/ticker"))
+    assert (ticker["last"], ticker["volume"], ticker["turnover"]) == ("100", "0.5", "50")
+    second = trade["time"] // 1_000_000
+    span = {"start": second, "end": second, "interval": 60}
+    (candle,) = done(everybody.get("/markets/BTCUSDT/candles", params=span))
+    assert (candle["open"], candle["close"], candle["volume"]) == ("100", "100", "0.5")
+    for who, order, role, fee in ((one, bought, "maker", "0.0005"), (two, sold, "taker", "0.1")):
+        (finished,) = done(who.get("/orders/finished", params=market))["items"]
+        assert (finished["id"], finished["remaining"]) == (order["id"], "0")
+        path = f"/markets/BTCUSDT/orders/{order['id']}"
+        assert done(who.get(path)) == finished
+        (own,) = done(who.get("/trades", params=market))["items"]
+        assert (own["id"], own["role"], own["fee"]) == (trade["id"], role, fee)
+        changes = done(who.get("/balances/history", params={"reason": "trade"}))["items"]
+        assert len(changes) == 3
+        assert changes[0]["detail"]["i"] == order["id"]
 
 
 def test_a_refusal_carries_the_numbers_behind_it(as_identity: As) -> None:

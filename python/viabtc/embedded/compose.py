@@ -129,7 +129,12 @@ def main(settings: RunSettings) -> int:
             part = ExchangePart(settings, engine, market, history, door)
             remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
             link = await stack.enter_async_context(open_link(remote, _TIMEOUT_S))
-            app = _build_app(part, {"matchengine": link, "marketprice": market}, tokens)
+            callers: dict[str, Caller] = {
+                "matchengine": link,
+                "marketprice": market,
+                "readhistory": history.service,
+            }
+            app = _build_app(part, callers, tokens)
             await stack.enter_async_context(run.serving(app, rest))
             print(_banner(part, tokens), flush=True)
             code = await run.until_stopped(part)

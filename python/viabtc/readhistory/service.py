@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from viabtc import _core
+from viabtc.contract.errors import ErrorCode
 from viabtc.edges.store import StoreError
 from viabtc.readhistory.queries import Dialect, read_query
 from viabtc.readhistory.records import answer
-
-INVALID_ARGUMENT: Final = 1
-INTERNAL_ERROR: Final = 2
 
 QUESTIONS_PER_WORKER: Final = 10
 """Questions that may wait for each worker; more get error 3. Source: the original's readhistory."""
@@ -67,6 +65,15 @@ class HistoryService:
         """Metrics."""
         return {**self.answers.metrics(), **self._counts}
 
+    async def call(self, command: int, params: bytes) -> bytes:
+        """Answers one method within this process, as its port would."""
+        async with self._workers:
+            result = await self._result(command, params)
+        if isinstance(result, bytes):
+            return b'{"error": null, "result": ' + result + b', "id": 0}'
+        error = {"code": result, "message": ErrorCode(result).message}
+        return json.dumps({"error": error, "result": None, "id": 0}).encode()
+
     async def _answer(self, number: int, command: int, params: bytes) -> None:
         async with self._workers:
             self.answers.reply([(number, await self._result(command, params))])
@@ -74,11 +81,11 @@ class HistoryService:
     async def _result(self, command: int, params: bytes) -> bytes | int:
         query = read_query(command, json.loads(params))
         if query is None:
-            return INVALID_ARGUMENT
+            return ErrorCode.INVALID_ARGUMENT
         try:
             rows = await self._reader.fetch(*query.sql(self._dialect))
         except StoreError as error:
             self._counts["failures_total"] += 1
             self._log.error("history cannot be read", command=command, reason=str(error))
-            return INTERNAL_ERROR
+            return ErrorCode.INTERNAL_ERROR
         return answer(command, query, rows)
