@@ -30,19 +30,23 @@ def clients(server: Server, data: Path) -> Iterator[As]:
         one.close()
 
 
+def demonstration(directory: Path) -> Iterator[As]:
+    """Clients of an exchange whose demo users have funds."""
+    server = start_exchange(directory)
+    yield from clients(server, directory / "data")
+    assert server.stop() == 0, server.said()
+
+
 @pytest.fixture
-def as_identity(exchange: Server, tmp_path: Path) -> Iterator[As]:
+def as_identity(tmp_path: Path) -> Iterator[As]:
     """Clients of an exchange in its first state."""
-    yield from clients(exchange, tmp_path / "data")
+    yield from demonstration(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def anybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
     """Clients of an exchange that other tests use too."""
-    directory = tmp_path_factory.mktemp("rest")
-    server = start_exchange(directory)
-    yield from clients(server, directory / "data")
-    assert server.stop() == 0, server.said()
+    yield from demonstration(tmp_path_factory.mktemp("rest"))
 
 
 def done(response: httpx.Response) -> Any:
