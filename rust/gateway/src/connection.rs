@@ -11,8 +11,8 @@ use crate::backend::Origin;
 use crate::metrics::{Metrics, count};
 use crate::reactor::{Close, Protocol};
 
-/// Bytes read from one connection in a turn, so that others get theirs: some hundred requests.
-const READ_TURN_BYTES: usize = 64 * 1024;
+/// Bytes read from one connection in a turn, so that others get theirs: about a hundred requests.
+const READ_TURN_BYTES: usize = 16 * 1024;
 
 /// Answers that may wait for a connection's peer to read them; above it nothing more is read from it.
 const HOLD_BYTES: usize = 256 * 1024;

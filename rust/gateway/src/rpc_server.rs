@@ -17,7 +17,7 @@ use crate::reactor::{Close, Limits, Protocol};
 use crate::server::{BindError, Server};
 
 /// Requests of one connection that may be unanswered; above it the port stops reading.
-const UNANSWERED_MAX: usize = 65_536;
+const UNANSWERED_MAX: usize = 4_096;
 
 /// Bytes that may wait for a connection when `buf_limit` does not say.
 const PENDING_BYTES_DEFAULT: usize = 64 << 20;
