@@ -1,7 +1,7 @@
 """Types of the compiled module: the engine with its journal, and the data ports."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
 VERSION: Final[str]
 METHODS: Final[tuple[dict[str, Any], ...]]
@@ -30,15 +30,15 @@ def validate_config(config: str) -> None:
 class Engine:
     """The exchange with its journal, on a thread of its own."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         config: str,
         directory: str,
         *,
         durability: str = "local",
         segment_bytes: int = 67_108_864,
         build: str = "",
-    ) -> None:
+    ) -> Self:
         """Recovers from `directory` (created when missing) and starts.
 
         Args:
@@ -106,8 +106,8 @@ class MarketBoard:
     It is kept up either from messages of the topic `deals` or from an engine's feed.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         markets: Sequence[str],
         *,
         zone: tuple[int, Sequence[tuple[int, int]]] = ...,
@@ -116,7 +116,7 @@ class MarketBoard:
         hour_max: int = 87_600,
         first_candle_zero: bool = False,
         debug: bool = False,
-    ) -> None:
+    ) -> Self:
         """An empty board.
 
         Args:
@@ -203,7 +203,7 @@ class MarketBoard:
 class Feed:
     """The event feed of an engine, as one projection reads it."""
 
-    def __init__(self, engine: Engine, projection: str, sequence: int = 0, part: int = 0) -> None:
+    def __new__(cls, engine: Engine, projection: str, sequence: int = 0, part: int = 0) -> Self:
         """Begins behind a position: every command up to `sequence`, and `part` events of the next.
 
         Args:
@@ -257,7 +257,7 @@ class FeedBatch:
 class Answers:
     """A backend of ports whose questions Python answers, in batches."""
 
-    def __init__(self, owner: str, *, capacity: int = 100, indented: bool = False) -> None:
+    def __new__(cls, owner: str, *, capacity: int = 100, indented: bool = False) -> Self:
         """Takes the methods of a service.
 
         Args:
@@ -281,8 +281,8 @@ class Answers:
 class RpcServer:
     """The binary RPC port over an engine, market data, or what Python answers."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         engine: Engine | MarketBoard | Answers,
         bind: Sequence[str],
         *,
@@ -290,7 +290,7 @@ class RpcServer:
         buf_limit: int = 100,
         heartbeat_check: bool = False,
         threads: int = 1,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def addresses(self) -> list[str]:
         """As bound, port 0 resolved, such as `tcp@127.0.0.1:7316`."""
@@ -302,8 +302,8 @@ class RpcServer:
 class FrontDoor:
     """JSON-RPC over HTTP, over parts of this process or over remote services."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         bind: Sequence[str],
         *,
         engine: Engine | None = None,
@@ -316,7 +316,7 @@ class FrontDoor:
         timeout_s: float = 1.0,
         threads: int = 1,
         shared: bool = False,
-    ) -> None:
+    ) -> Self:
         """Opens the port.
 
         Args:
@@ -341,7 +341,7 @@ class FrontDoor:
 class RpcClient:
     """A blocking RPC client for tools and tests."""
 
-    def __init__(self, address: str, *, timeout_s: float = 5.0) -> None: ...
+    def __new__(cls, address: str, *, timeout_s: float = 5.0) -> Self: ...
     def call(self, command: int, params: bytes) -> bytes: ...
     def call_many(self, calls: Sequence[tuple[int, bytes]]) -> list[bytes]: ...
     def close(self) -> None: ...

@@ -128,6 +128,7 @@ class Server:
         deadline = time.monotonic() + deadline_s
         while True:
             if not self.is_running(_LOOK_S):
+                self._release()
                 raise AssertionError(f"the process ended: {self.said()}")
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if is_so():

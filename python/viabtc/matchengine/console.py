@@ -9,6 +9,7 @@ from typing import Any, Final
 from viabtc import _core
 from viabtc.protocol.console import LINE_BYTES_MAX, read_number, split_line
 
+MARKET_LIST: Final = 307
 MARKET_SUMMARY: Final = 308
 _USER_MAX: Final = 2**32
 
@@ -85,12 +86,26 @@ class Console:
         return [head, *(_summary_row(asset) for asset in self._engine.summaries())]
 
     def _markets(self) -> list[str]:
-        body: dict[str, Any] = json.loads(self._engine.call(MARKET_SUMMARY, b"[]"))
+        decimals = {market["name"]: market["stock_prec"] for market in self._ask(MARKET_LIST)}
         rows = [_MARKETS.format("market", "ask count", "ask amount", "bid count", "bid amount")]
-        for market in body["result"]:
-            keys = ("name", "ask_count", "ask_amount", "bid_count", "bid_amount")
-            rows.append(_MARKETS.format(*(market[key] for key in keys)))
+        for market in self._ask(MARKET_SUMMARY):
+            cells = [market["name"]]
+            for side in ("ask", "bid"):
+                count, amount = market[f"{side}_count"], market[f"{side}_amount"]
+                cells += [count, _raw(amount, decimals[market["name"]]) if count else "0"]
+            rows.append(_MARKETS.format(*cells))
         return rows
+
+    def _ask(self, command: int) -> list[dict[str, Any]]:
+        """The rows of a query without parameters."""
+        rows: list[dict[str, Any]] = json.loads(self._engine.call(command, b"[]"))["result"]
+        return rows
+
+
+def _raw(amount: str, decimals: int) -> str:
+    """An amount with all its decimals, of which replies drop trailing zeros."""
+    whole, _, fraction = amount.partition(".")
+    return f"{whole}.{fraction:0<{decimals}}" if decimals else whole
 
 
 def _summary_row(asset: dict[str, Any]) -> str:
