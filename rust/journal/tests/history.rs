@@ -1,0 +1,80 @@
+//! One history: what stands in the file follows from what stands before it, and what was cut is gone.
+
+mod support;
+
+use support::*;
+use viabtc_journal::simulated::SimulatedDisk;
+use viabtc_journal::{Journal, JournalError, inspect, segment_name};
+
+/// Bytes of a record beside its payload, as its drawing says.
+const FRAME_BYTES: usize = 73;
+
+/// Where each record starts, and where the last one ends.
+fn offsets(disk: &SimulatedDisk) -> Vec<usize> {
+    let (mut offsets, mut end) = (Vec::new(), 0);
+    inspect(disk, 0, &mut |_, offset, record| {
+        offsets.push(offset as usize);
+        end = offset as usize + FRAME_BYTES + record.payload.len();
+        true
+    })
+    .unwrap();
+    offsets.push(end);
+    offsets
+}
+
+fn append(journal: &mut Journal<SimulatedDisk>, sequence: u64, payload: &[u8]) {
+    journal.append(COMMAND, sequence, journal.time(), payload).unwrap();
+}
+
+#[test]
+fn a_record_that_continues_another_history_is_refused() {
+    let disk = SimulatedDisk::new();
+    let (mut journal, _) = open(&disk).unwrap();
+    write(&mut journal, 1..=3).unwrap();
+    journal.commit().unwrap();
+    drop(journal);
+    // Two ways on from here, whose last records agree in everything but what came before them.
+    let ways = [b"one way", b"another"].map(|fourth| {
+        let disk = disk.after_kill();
+        let (mut journal, _) = open(&disk).unwrap();
+        append(&mut journal, 4, fourth);
+        append(&mut journal, 5, b"the same");
+        journal.commit().unwrap();
+        drop(journal);
+        disk
+    });
+    let places = offsets(&ways[0]);
+    assert_eq!(places, offsets(&ways[1]));
+    let last = places[places.len() - 2]..places[places.len() - 1];
+    let name = segment_name(1);
+    let foreign = ways[1].bytes(&name)[last.clone()].to_vec();
+    ways[0].edit(&name, |bytes| bytes[last.clone()].copy_from_slice(&foreign));
+    match inspect(&ways[0], 0, &mut |_, _, _| true) {
+        Err(JournalError::Damaged { offset, sequence, .. }) => {
+            assert_eq!((offset as usize, sequence), (last.start, 4));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_cut_from_a_torn_end_is_gone_from_the_file() {
+    let disk = SimulatedDisk::new();
+    let (mut journal, _) = open(&disk).unwrap();
+    write(&mut journal, 1..=3).unwrap();
+    journal.commit().unwrap();
+    write(&mut journal, 4..=12).unwrap();
+    // The write of the batch is done, its sync is not.
+    disk.fail_operation(1);
+    assert!(journal.commit().is_err());
+    drop(journal);
+    // Of the batch every sector reached the disk but the first, with which it begins.
+    let mut is_first = true;
+    let torn = disk.after_power_loss(|| !std::mem::take(&mut is_first));
+    let (journal, found) = open(&torn).unwrap();
+    drop(journal);
+    assert_eq!(found, 3);
+    let end = *offsets(&torn).last().unwrap();
+    let rest = torn.bytes(&segment_name(1)).split_off(end);
+    assert!(rest.iter().all(|byte| *byte == 0), "bytes of the torn end are left behind byte {end}");
+}
