@@ -609,4 +609,21 @@ mod tests {
             assert_eq!(method.code(Rejection::InvalidArgument), 1);
         }
     }
+
+    /// The engine's comparison with its oracle proves that it gives these and no others.
+    #[test]
+    fn every_rejection_of_the_engine_has_a_code() {
+        use Rejection::{
+            AmountTooSmall, BalanceNotEnough, NoEnoughTrader, OrderNotFound, RepeatUpdate,
+            UserNotMatch,
+        };
+        let codes = |command: u32| by_command(command).unwrap().errors;
+        assert_eq!(codes(102), [(10, RepeatUpdate), (11, BalanceNotEnough)]);
+        assert_eq!(codes(201), [(10, BalanceNotEnough), (11, AmountTooSmall)]);
+        assert_eq!(
+            codes(202),
+            [(10, BalanceNotEnough), (11, AmountTooSmall), (12, NoEnoughTrader)]
+        );
+        assert_eq!(codes(204), [(10, OrderNotFound), (11, UserNotMatch)]);
+    }
 }

@@ -227,7 +227,7 @@ impl Workload {
 
     fn wrong_market(&mut self, exchange: &Exchange) -> Option<MarketId> {
         let beyond = MarketId(exchange.config().markets.len() as u16);
-        (self.random.below(500) == 0).then_some(beyond)
+        (self.random.below(50) == 0).then_some(beyond)
     }
 
     /// Any order of a side, or its best one.
