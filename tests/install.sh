@@ -6,6 +6,7 @@ packages=(
     libfuse2
     redis-sentinel
     redis-server
+    systemd
     wrk
 )
 

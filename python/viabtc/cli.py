@@ -59,7 +59,7 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _service(name: str) -> "Service[Any]":
+def load_service(name: str) -> "Service[Any]":
     service: Service[Any] = importlib.import_module(f"viabtc.{name}.main").SERVICE
     return service
 
@@ -69,7 +69,7 @@ def _add_service(name: str, summary: str) -> None:
     def serve(config: ConfigFile) -> None:
         from viabtc.service.run import main as run_service
 
-        raise SystemExit(run_service(_service(name), config))
+        raise SystemExit(run_service(load_service(name), config))
 
 
 for _name, _summary in SERVICES.items():
@@ -138,7 +138,7 @@ def check_config(
     """Say which keys of a file are wrong, what is wrong, and what would be right."""
     if service not in SERVICES:
         raise typer.BadParameter(f'"{service}" is not one of {", ".join(SERVICES)}')
-    _, findings = _service(service).read(file)
+    _, findings = load_service(service).read(file)
     if strict and findings.unknown:
         raise SettingsError(str(file), findings.unknown)
     for problem in (*findings.unknown, *findings.exposed):
