@@ -338,6 +338,116 @@ class FrontDoor:
     def stop(self, deadline_s: float = 5.0) -> None: ...
 
 @final
+class Hub:
+    """Websocket connections that speak the original's protocol.
+
+    Queries go to the backends without Python. What needs Python waits as notices; `fileno()`
+    becomes readable when there are some. Topics are `deals MARKET`, `price MARKET`, `state MARKET`,
+    `today MARKET`, `kline INTERVAL MARKET`, `depth LIMIT INTERVAL MARKET`, `order USER MARKET` and
+    `asset USER ASSET`.
+    """
+
+    def __init__(
+        self,
+        bind: Sequence[str],
+        *,
+        engine: Engine | None = None,
+        market: MarketBoard | None = None,
+        readhistory: Answers | None = None,
+        remotes: dict[str, dict[str, Any]] | None = None,
+        timeout_s: float = 1.0,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        """Opens the port.
+
+        Args:
+            remotes: As of `FrontDoor`.
+            options: protocol, origin_suffix, origins, trusts_forwarded, frame_bytes_max,
+                message_bytes_max, queue_bytes_max, send_buffer_bytes, keep_alive_s,
+                ping_interval_s, stall_timeout_s, opening_timeout_s, connections_max,
+                connections_per_address_max, subscriptions_max, frames_per_second_max, threads,
+                shared, depth_limits, depth_intervals.
+
+        Raises:
+            ConfigError, StartError
+            ValueError: there is no such option.
+        """
+
+    @property
+    def addresses(self) -> list[str]: ...
+    def links(self) -> dict[str, bool]:
+        """Whether each remote service is connected."""
+
+    def metrics(self) -> dict[str, int]: ...
+    def fileno(self) -> int:
+        """Becomes readable when there are notices."""
+
+    def take(self, max: int = 1_000) -> list[tuple[Any, ...]]:
+        """Notices, about `max` at most.
+
+        `("watched", topic)`, `("unwatched", topic)`, `("noted", word)`,
+        `("answer", tag, body or None)` and
+        `("request", connection, address or None, id, method, params)`.
+        """
+
+    def publish(self, states: Sequence[tuple[str, bytes, bytes | None]]) -> None:
+        """Tells subscribers the newest states: topic, update, snapshot (None for the update).
+
+        Who is new, or has not read the state before, gets the snapshot.
+        """
+
+    def tell(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Tells subscribers messages that are never dropped: topic, text."""
+
+    def extend(
+        self,
+        topic: str,
+        head: bytes,
+        tail: bytes,
+        members: Sequence[tuple[int, bytes]],
+        whole: bool,
+    ) -> None:
+        """Tells subscribers members of a list, each once by its number; numbers ascend.
+
+        Nobody is told anything before the first call with `whole`: it says that none of the last
+        hundred is missing.
+        """
+
+    def watched(self, topics: Sequence[str]) -> list[bool]:
+        """Which topics have subscribers."""
+
+    def authenticate(self, connection: int, user: int, answer: bytes) -> None:
+        """Makes a connection a user's and answers its request."""
+
+    def answer(self, connection: int, answer: bytes) -> None:
+        """Answers a request."""
+
+    def close(self, connection: int, code: int) -> None:
+        """Closes a connection with a close code."""
+
+    def ask(self, tag: int, method: str, params: bytes) -> None:
+        """Asks a backend; the answer comes as a notice."""
+
+    def follow(self, directory: str, market: MarketBoard) -> None:
+        """Pushes orders, assets and deals of the engine whose files stand in `directory`.
+
+        Deals are noted once `market` has them.
+
+        Raises:
+            StartError
+        """
+
+    def heed(self, words: Sequence[str]) -> None:
+        """Which changes of the followed engine are noted: `depth MARKET`, `deals MARKET`."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why the engine is not followed any more."""
+
+    def stop(self, deadline_s: float = 5.0) -> None:
+        """Closes every connection with 1001."""
+
+@final
 class RpcClient:
     """A blocking RPC client for tools and tests."""
 

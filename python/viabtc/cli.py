@@ -38,6 +38,7 @@ DataDirectory = Annotated[
 SERVICES: Final = {
     "matchengine": "The matching engine.",
     "accesshttp": "JSON-RPC over HTTP, in front of the other services.",
+    "accessws": "Websocket push, in front of the other services.",
     "rest": "The public API.",
     "alertcenter": "Alerts of all services, to Redis and to people.",
 }
@@ -112,6 +113,7 @@ def run(
         "viabtc-data"
     ),
     http: Annotated[str, typer.Option(help="JSON-RPC over HTTP.")] = "127.0.0.1:8080",
+    ws: Annotated[str, typer.Option(help="Websocket.")] = "127.0.0.1:8090",
     rest: Annotated[str, typer.Option(help="REST and control.")] = "127.0.0.1:8000",
     rpc: Annotated[str, typer.Option(help="Binary RPC.")] = "127.0.0.1:7316",
     console: Annotated[str, typer.Option(help="Operator console.")] = "127.0.0.1:7317",
@@ -121,6 +123,7 @@ def run(
 
     places = settings.Places(
         http=_place("--http", http),
+        ws=_place("--ws", ws),
         rest=_place("--rest", rest),
         rpc=_place("--rpc", rpc),
         console=_place("--console", console),

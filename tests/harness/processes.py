@@ -198,7 +198,7 @@ def spawn_exchange(directory: Path, config: dict[str, Any] | None = None) -> Ser
     """`viabtc run` with its data in `directory`, just begun; without `config` its demonstration."""
     rest = Reserved()
     arguments = ["run", "--data", str(directory / "data"), "--rest", rest.place]
-    for port in ("http", "rpc", "console"):
+    for port in ("http", "ws", "rpc", "console"):
         arguments += [f"--{port}", "127.0.0.1:0"]
     if config is not None:
         path = directory / "run.json"

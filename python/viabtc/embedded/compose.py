@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
+from viabtc.accessws.embedded import Backends, open_hub
+from viabtc.accessws.main import HubPart
 from viabtc.edges.rpc import RemoteSettings, open_link
 from viabtc.embedded.demo import MARKET, fill
 from viabtc.embedded.history import HistoryPart, open_history
@@ -47,31 +49,35 @@ class ExchangePart(run.Part):
         market: MarketPart,
         history: HistoryPart,
         door: _core.FrontDoor,
+        hub: HubPart,
     ) -> None:
         self.settings = settings
         self.engine = engine
         self.market = market
         self.history = history
         self.door = door
+        self.hub = hub
 
     def is_alive(self) -> bool:
         return self.engine.is_alive()
 
     def is_ready(self) -> bool:
-        return self.market.is_ready() and self.history.is_ready()
+        parts = (self.market, self.history, self.hub)
+        return all(part.is_ready() for part in parts)
 
     async def beat(self) -> None:
         await self.engine.beat()
 
     def status(self) -> dict[str, Any]:
-        status = {"http": self.door.addresses, "market": self.market.status()}
-        return {**self.engine.status(), **status}
+        ports = {"http": self.door.addresses, "websocket": self.hub.hub.addresses}
+        return {**self.engine.status(), **ports, "market": self.market.status()}
 
     def figures(self) -> Mapping[str, run.Figures]:
         return {
             **self.engine.figures(),
             **self.market.figures(),
             **self.history.figures(),
+            **self.hub.figures(),
             "door": self.door.metrics(),
         }
 
@@ -82,6 +88,7 @@ class ExchangePart(run.Part):
         """What a user finds where."""
         return {
             "JSON-RPC over HTTP": f"http://{self.door.addresses[0].partition('@')[2]}/",
+            "websocket": f"ws://{self.hub.hub.addresses[0].partition('@')[2]}/",
             "REST and control": f"http://{_shown(self.settings.places.rest)}/",
             "binary RPC": self.engine.rpc.addresses[0],
             "console": _shown(self.engine.console) if self.engine.console else "off",
@@ -126,7 +133,11 @@ def main(settings: RunSettings) -> int:
             if settings.is_demo:
                 fill(engine.engine)
             tokens = open_tokens(settings.engine.data / "tokens")
-            part = ExchangePart(settings, engine, market, history, door)
+            backends = Backends(engine.engine, market.board, history.service.answers)
+            hub = await stack.enter_async_context(
+                open_hub(backends, settings.engine.data, settings.places.ws, tokens)
+            )
+            part = ExchangePart(settings, engine, market, history, door, hub)
             remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
             link = await stack.enter_async_context(open_link(remote, _TIMEOUT_S))
             callers: dict[str, Caller] = {

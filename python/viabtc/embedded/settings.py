@@ -51,6 +51,7 @@ class Places:
     """Where the process listens."""
 
     http: Place
+    ws: Place
     rest: Place
     rpc: Place
     console: Place

@@ -6,8 +6,10 @@ mod engine;
 mod errors;
 mod feed;
 mod files;
+mod hub;
 mod market;
 mod ports;
+mod push;
 mod wake;
 
 use pyo3::prelude::*;
@@ -31,6 +33,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ports::RpcServer>()?;
     module.add_class::<ports::FrontDoor>()?;
     module.add_class::<ports::RpcClient>()?;
+    module.add_class::<hub::Hub>()?;
     module.add_function(wrap_pyfunction!(engine::validate_config, module)?)?;
     module.add_function(wrap_pyfunction!(files::write_snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(files::inspect_journal, module)?)

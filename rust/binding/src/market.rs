@@ -331,6 +331,12 @@ impl MarketBoard {
 }
 
 impl MarketBoard {
+    /// How far the feed is counted in.
+    pub(crate) fn reached(&self) -> impl Fn() -> u64 + Send + 'static {
+        let place = Arc::clone(&self.place);
+        move || place.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).sequence
+    }
+
     fn place(&self) -> std::sync::MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -92,9 +92,9 @@ pub(crate) struct FrontDoor {
 }
 
 /// Places of the backends.
-const OWNERS: [Owner; 3] = [Owner::Matchengine, Owner::Marketprice, Owner::Readhistory];
+pub(crate) const OWNERS: [Owner; 3] = [Owner::Matchengine, Owner::Marketprice, Owner::Readhistory];
 
-fn route(method: &str) -> Option<Route> {
+pub(crate) fn route(method: &str) -> Option<Route> {
     let method = by_name(method)?;
     let place = OWNERS.iter().position(|owner| *owner == method.owner)?;
     Some((method.command, place))
@@ -267,7 +267,7 @@ fn failed(what: &str, error: &io::Error) -> PyErr {
     }
 }
 
-fn addresses(texts: &[String]) -> PyResult<Vec<Address>> {
+pub(crate) fn addresses(texts: &[String]) -> PyResult<Vec<Address>> {
     texts.iter().map(|text| one_address(text)).collect()
 }
 
@@ -281,7 +281,10 @@ fn one_address(text: &str) -> PyResult<Address> {
     })
 }
 
-fn remote_options(section: &Bound<'_, PyAny>, timeout: Duration) -> PyResult<RemoteOptions> {
+pub(crate) fn remote_options(
+    section: &Bound<'_, PyAny>,
+    timeout: Duration,
+) -> PyResult<RemoteOptions> {
     let item = |name: &str| section.get_item(name);
     let texts: Vec<String> = item("addresses")?.extract()?;
     let addresses = addresses(&texts)?;

@@ -128,7 +128,7 @@ fn queries_go_to_their_backend_and_the_user_goes_before_the_parameters() {
 
 #[test]
 fn subscriptions_are_checked_as_the_original_checks_them() {
-    let hub = open(HubOptions { subscriptions_max: 3, ..HubOptions::default() });
+    let hub = open(HubOptions { subscriptions_max: 4, ..HubOptions::default() });
     let mut client = Client::connect(&hub);
     for (method, params, is_taken) in [
         ("kline.subscribe", r#"["X", 60]"#, true),
@@ -136,6 +136,7 @@ fn subscriptions_are_checked_as_the_original_checks_them() {
         ("kline.subscribe", r#"["X", 0]"#, false),
         ("kline.subscribe", r#"["X", "60"]"#, false),
         ("depth.subscribe", r#"["X", 10, "0.10"]"#, true),
+        ("depth.subscribe", r#"["X", 10]"#, false),
         ("depth.subscribe", r#"["X", 7, "0"]"#, false),
         ("depth.subscribe", r#"["X", 10, "0.3"]"#, false),
         ("price.subscribe", r#"["123456789012345"]"#, true),
@@ -152,7 +153,9 @@ fn subscriptions_are_checked_as_the_original_checks_them() {
     for method in ["order.subscribe", "asset.subscribe", "order.unsubscribe", "asset.unsubscribe"] {
         assert_eq!(call(&mut client, method, r#"["X"]"#), error(6, "require authentication"));
     }
-    assert_eq!(hub.watched(["price 123456789012345", "kline 60 X", "deals A"]), [false; 3]);
+    let topics = ["price 123456789012345", "depth 10 0.10 X", "deals A"];
+    assert_eq!(hub.watched(topics), [false; 3]);
+    assert_eq!(hub.watched(["kline 60 X"]), [true], "malformed parameters change nothing");
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod market;
 pub mod messages;
 pub mod methods;
 pub mod operlog;
+pub mod pushes;
 pub mod reply;
 pub mod request;
 pub mod rows;

@@ -4,7 +4,7 @@
 use viabtc_engine::decimal::write_stripped;
 use viabtc_engine::{
     AssetId, Config, Decimal, Event, Exchange, MarketConfig, MarketId, Order, OrderKind, Rejection,
-    Side,
+    Side, UserId,
 };
 
 use crate::json::{separate, write_integer, write_seconds, write_string};
@@ -59,16 +59,7 @@ pub fn write_query(exchange: &Exchange, query: &Query, id: i64, out: &mut Vec<u8
     write_success(id, out, |out| match query {
         Query::Balances { user, assets } => {
             let all = all_assets(config, assets);
-            write_list(b"{}", all, out, |asset, out| {
-                let AssetScales { name, save, show } = scales(config, asset);
-                let balance = exchange.balance(*user, asset);
-                write_string(name, out);
-                out.extend_from_slice(b": {\"available\": ");
-                write_shown(balance.available.unwrap_or(0), save, show, out);
-                out.extend_from_slice(b", \"freeze\": ");
-                write_shown(balance.frozen.unwrap_or(0), save, show, out);
-                out.push(b'}');
-            });
+            write_list(b"{}", all, out, |asset, out| write_balance(exchange, *user, asset, out));
         }
         Query::AssetList => write_list(b"[]", all_assets(config, &[]), out, |asset, out| {
             let AssetScales { name, show, .. } = scales(config, asset);
@@ -126,6 +117,18 @@ pub fn write_query(exchange: &Exchange, query: &Query, id: i64, out: &mut Vec<u8
             });
         }
     });
+}
+
+/// Appends `"<asset>": {"available": ..., "freeze": ...}`.
+pub(crate) fn write_balance(exchange: &Exchange, user: UserId, asset: AssetId, out: &mut Vec<u8>) {
+    let AssetScales { name, save, show } = scales(exchange.config(), asset);
+    let balance = exchange.balance(user, asset);
+    write_string(name, out);
+    out.extend_from_slice(b": {\"available\": ");
+    write_shown(balance.available.unwrap_or(0), save, show, out);
+    out.extend_from_slice(b", \"freeze\": ");
+    write_shown(balance.frozen.unwrap_or(0), save, show, out);
+    out.push(b'}');
 }
 
 /// Appends an order object: the keys of every reply and message that shows an order.

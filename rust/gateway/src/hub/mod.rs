@@ -22,7 +22,7 @@ use crate::address::Address;
 use crate::backend::Backend;
 use crate::server::{BindError, listen, listen_on_path};
 
-pub use calls::{Calls, CallsOptions, write_push};
+pub use calls::{Calls, CallsOptions};
 pub use frames::Closing;
 pub use metrics::HubMetrics;
 pub use notices::{Answer, Notice, Request};

@@ -1,0 +1,163 @@
+"""Who a client is: asked of the exchange's own web site, or looked up among tokens.
+
+Source: aw_auth.c and aw_sign.c. Departs from them where they could be abused: values that cannot
+stand in a header are refused, answers are bounded, nothing waits longer than the time-out.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeGuard
+
+import httpx
+import msgspec
+
+from viabtc.service.tokens import Tokens
+
+AUTH_CALLS_MAX: Final = 10
+"""Calls of `server.auth` under way. Source: the original's threads."""
+
+SIGN_CALLS_MAX: Final = 5
+
+ANSWER_BYTES_MAX: Final = 64 * 1024
+
+USER_MAX: Final = 2**32 - 1
+
+_HEADERS: Final = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Accept-Language": "en_US",
+    "Content-Type": "application/json",
+}
+
+_HEADER_VALUE: Final = re.compile(r"[!-~](?:[ !-~]*[!-~])?")
+"""What can stand in a header without becoming another one."""
+
+_UNSIGNED: Final = 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a client stays who it was."""
+
+    code: int
+    message: str
+
+
+INVALID_ARGUMENT: Final = Refused(1, "invalid argument")
+INTERNAL_ERROR: Final = Refused(2, "internal error")
+SERVICE_TIMEOUT: Final = Refused(5, "service timeout")
+INVALID_TOKEN: Final = Refused(11, "invalid token")
+
+Verdict = int | Refused
+"""The user, or why not."""
+
+
+class Authenticator(Protocol):
+    """Knows who stands behind a token or a signature."""
+
+    async def auth(self, token: str) -> Verdict:
+        """Of `server.auth`."""
+
+    async def sign(self, access_id: str, authorisation: str, tonce: int) -> Verdict:
+        """Of `server.sign`."""
+
+
+class TokenAuthenticator:
+    """Looks tokens up; signatures do not exist."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def auth(self, token: str) -> Verdict:
+        user = self._tokens.user_of(token)
+        return INVALID_TOKEN if user is None else user
+
+    async def sign(self, access_id: str, authorisation: str, tonce: int) -> Verdict:
+        del access_id, authorisation, tonce
+        return INVALID_TOKEN
+
+
+class HttpAuthenticator:
+    """Asks two fixed addresses; `open_http_authenticator` makes one."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, auth_url: str, sign_url: str, timeout_s: float
+    ) -> None:
+        self._client = client
+        self._auth_url = auth_url
+        self._sign_url = sign_url
+        self._timeout_s = timeout_s
+        self._auths = asyncio.Semaphore(AUTH_CALLS_MAX)
+        self._signs = asyncio.Semaphore(SIGN_CALLS_MAX)
+
+    async def auth(self, token: str) -> Verdict:
+        return await self._ask(self._auths, httpx.URL(self._auth_url), token)
+
+    async def sign(self, access_id: str, authorisation: str, tonce: int) -> Verdict:
+        # Source: the original prints the number as an unsigned one.
+        params = {"access_id": access_id, "tonce": str(tonce % _UNSIGNED)}
+        url = httpx.URL(self._sign_url).copy_merge_params(params)
+        return await self._ask(self._signs, url, authorisation)
+
+    async def _ask(self, calls: asyncio.Semaphore, url: httpx.URL, authorisation: str) -> Verdict:
+        if not _HEADER_VALUE.fullmatch(authorisation):
+            return INVALID_ARGUMENT
+        try:
+            # The time in the queue counts too.
+            async with asyncio.timeout(self._timeout_s), calls:
+                body = await self._get(url, authorisation)
+        except TimeoutError:
+            return SERVICE_TIMEOUT
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return INTERNAL_ERROR
+        return INTERNAL_ERROR if body is None else verdict(body)
+
+    async def _get(self, url: httpx.URL, authorisation: str) -> bytes | None:
+        """The answer's body, whatever its status; None when it is too large."""
+        headers = {"Authorization": authorisation}
+        body = bytearray()
+        async with self._client.stream("GET", url, headers=headers) as response:
+            async for piece in response.aiter_raw():
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
+                    return None
+        return bytes(body)
+
+
+def verdict(body: bytes) -> Verdict:
+    """What an answer says.
+
+    It is `{"code": 0, "data": {"user_id": 1}}` or `{"code": 1, "message": "no"}`.
+    """
+    try:
+        answer: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return INTERNAL_ERROR
+    if not isinstance(answer, dict) or not _is_integer(answer.get("code")):
+        return INTERNAL_ERROR
+    if answer["code"] != 0:
+        message = answer.get("message")
+        return Refused(11, message) if isinstance(message, str) else INTERNAL_ERROR
+    data = answer.get("data")
+    user = data.get("user_id") if isinstance(data, dict) else None
+    return user if _is_integer(user) and 0 < user <= USER_MAX else INTERNAL_ERROR
+
+
+def _is_integer(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@contextlib.asynccontextmanager
+async def open_http_authenticator(
+    auth_url: str, sign_url: str, timeout_s: float
+) -> AsyncIterator[HttpAuthenticator]:
+    """An authenticator with its connections."""
+    limits = httpx.Limits(max_connections=AUTH_CALLS_MAX + SIGN_CALLS_MAX)
+    # With trust_env tokens would go through whatever proxy the environment names.
+    async with httpx.AsyncClient(
+        headers=_HEADERS, follow_redirects=False, timeout=timeout_s, limits=limits, trust_env=False
+    ) as client:
+        yield HttpAuthenticator(client, auth_url, sign_url, timeout_s)

@@ -1,0 +1,101 @@
+"""The hub's owner: takes its notices in batches, feeds topics, authenticates clients."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
+
+import msgspec
+
+from viabtc import _core
+from viabtc.accessws.auth import SERVICE_TIMEOUT, Authenticator, Refused, Verdict
+from viabtc.accessws.feeds import Feeds
+from viabtc.accessws.pushes import encode
+from viabtc.accessws.sources import Paces
+
+_BATCH: Final = 1_000
+"""Notices taken at once; further ones wake us again."""
+
+
+class Owner:
+    """Serves one hub from the event loop."""
+
+    def __init__(
+        self, hub: _core.Hub, authenticator: Authenticator, feeds: Feeds, timeout_s: float
+    ) -> None:
+        self.feeds = feeds
+        self._hub = hub
+        self._authenticator = authenticator
+        self._timeout_s = timeout_s
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def serve_notices(self) -> None:
+        """Does what waits."""
+        for kind, *rest in self._hub.take(_BATCH):
+            match kind:
+                case "watched":
+                    self.feeds.watched(*rest)
+                case "unwatched":
+                    self.feeds.unwatched(*rest)
+                case "noted":
+                    self.feeds.noted(*rest)
+                case "answer":
+                    self.feeds.answered(*rest)
+                case _:
+                    self._serve_request(*rest)
+
+    def _serve_request(
+        self, connection: int, _address: str | None, request_id: int, method: str, params: bytes
+    ) -> None:
+        arguments = msgspec.json.decode(params)
+        if method == "server.auth":
+            asked = self._authenticator.auth(arguments[0])
+        else:
+            asked = self._authenticator.sign(*arguments)
+        task = asyncio.create_task(self._answer(connection, request_id, asked))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(
+        self, connection: int, request_id: int, asked: Coroutine[Any, Any, Verdict]
+    ) -> None:
+        outcome: Verdict
+        try:
+            outcome = await asyncio.wait_for(asked, self._timeout_s)
+        except TimeoutError:
+            outcome = SERVICE_TIMEOUT
+        if isinstance(outcome, Refused):
+            error = {"code": outcome.code, "message": outcome.message}
+            answer = {"error": error, "result": None, "id": request_id}
+            self._hub.answer(connection, encode(answer))
+        else:
+            answer = {"error": None, "result": {"status": "success"}, "id": request_id}
+            self._hub.authenticate(connection, outcome, encode(answer))
+
+    async def close(self) -> None:
+        """Serves no more."""
+        self.feeds.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def owning(
+    hub: _core.Hub,
+    authenticator: Authenticator,
+    paces: Paces,
+    timeout_s: float,
+    *,
+    is_polling: bool,
+) -> AsyncIterator[Owner]:
+    """Serves a hub while the block runs; the hub is stopped behind it."""
+    loop = asyncio.get_running_loop()
+    owner = Owner(hub, authenticator, Feeds(hub, paces, is_polling=is_polling), timeout_s)
+    loop.add_reader(hub.fileno(), owner.serve_notices)
+    try:
+        yield owner
+    finally:
+        loop.remove_reader(hub.fileno())
+        await owner.close()
+        await asyncio.to_thread(hub.stop)
