@@ -3,7 +3,9 @@
 set -euo pipefail
 
 packages=(
+    default-jre-headless
     libfuse2
+    maven
     redis-sentinel
     redis-server
     systemd

@@ -135,6 +135,9 @@ class MarketBoard:
             ValueError: `params` is no JSON array, or the command is not one of market data.
         """
 
+    def list_markets(self, names: Sequence[str]) -> None:
+        """Makes markets known before their first deal."""
+
     def restore(
         self,
         market: str,

@@ -39,6 +39,7 @@ SERVICES: Final = {
     "matchengine": "The matching engine.",
     "accesshttp": "JSON-RPC over HTTP, in front of the other services.",
     "accessws": "Websocket push, in front of the other services.",
+    "marketprice": "Candles, last prices and recent deals.",
     "rest": "The public API.",
     "alertcenter": "Alerts of all services, to Redis and to people.",
 }

@@ -257,6 +257,37 @@ def start_matchengine(
     return server
 
 
+def start_marketprice(directory: Path, keys: dict[str, Any], own: dict[str, Any]) -> Server:
+    """`viabtc marketprice` with its place, log and control app in `directory`.
+
+    Args:
+        keys: `deals`, `redis`, `accesshttp` and what else the file shall have.
+        own: Keys of the section `viabtc`.
+    """
+    server = spawn_marketprice(directory, keys, own)
+    server.until_ready()
+    return server
+
+
+def spawn_marketprice(directory: Path, keys: dict[str, Any], own: dict[str, Any]) -> Server:
+    """As `start_marketprice`, without waiting."""
+    control, rpc, nowhere = Reserved(), Reserved(), Reserved()
+    path = directory / "marketprice.json"
+    settings = {
+        "log": {"path": str(directory / "marketprice"), "flag": "fatal,error,warn,info"},
+        "alert": {"host": "marketprice", "addr": nowhere.place},
+        "svr": {"bind": f"tcp@{rpc.place}", "max_pkg_size": 1_000_000, "heartbeat_check": False},
+        "accesshttp": f"http://{nowhere.place}/",
+        "viabtc": {"control": control.place, **own},
+        **keys,
+    }
+    path.write_text(json.dumps(settings))
+    output = directory / "marketprice.out"
+    process = spawn(["marketprice", str(path)], output)
+    reserved = {"control": control, "rpc": rpc, "nowhere": nowhere}
+    return Server(process, f"http://{control.place}", output, reserved)
+
+
 def start_accesshttp(directory: Path, services: dict[str, list[Place]], **keys: Any) -> Server:
     """`viabtc accesshttp` in front of `services`; those not named listen nowhere."""
     control, nowhere = Reserved(), Reserved()

@@ -3,10 +3,12 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from viabtc.protocol.addresses import Place
@@ -29,30 +31,29 @@ class RedisSettings:
 
 
 @contextlib.asynccontextmanager
-async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
-    """A client that connects when it is used, each time to the master of the moment."""
+async def open_redis(settings: RedisSettings, *, is_once: bool = False) -> AsyncIterator[Any]:
+    """A client that connects when it is used, each time to the master of the moment.
+
+    With `is_once` no command is repeated when its answer is lost, for it may have been carried out,
+    and answers are bytes instead of texts.
+    """
     sentinel = None
+    options: dict[str, Any] = {
+        "db": settings.db,
+        "decode_responses": not is_once,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+    }
+    if is_once:
+        options["retry"] = Retry(NoBackoff(), 0)
     if settings.name:
         sentinel = Sentinel(  # type: ignore[no-untyped-call]
             settings.addresses, sentinel_kwargs={"socket_timeout": TIMEOUT_S}
         )
-        client = sentinel.master_for(
-            settings.name,
-            db=settings.db,
-            decode_responses=True,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-        )
+        client = sentinel.master_for(settings.name, **options)
     else:
         host, port = settings.addresses[0]
-        client = Redis(
-            host=host,
-            port=port,
-            db=settings.db,
-            decode_responses=True,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-        )
+        client = Redis(host=host, port=port, **options)
     try:
         yield client
     finally:

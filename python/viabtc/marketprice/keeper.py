@@ -27,6 +27,8 @@ class Keeper:
         self.failures = 0
         """Flushes that failed since the last that did not."""
         self.rebuilds = 0
+        self._unsure: Position | None = None
+        """Of a flush that nobody answered."""
         self._store = store
         self._interval_s = interval_s
         self._log = log
@@ -58,20 +60,29 @@ class Keeper:
         Raises:
             StoreError: it is away; the changes wait for the next time.
         """
+        if self._unsure is not None and await self._store.holds(self._unsure):
+            # The transaction without an answer took place.
+            self._accept(self._unsure)
+        self._unsure = None
         # What an earlier flush did not store comes again with what changed since.
         place, changes = await asyncio.to_thread(self.board.take_changes)
         position = Position(**place)
         if not changes and position == self.stored:
             return
+        self._unsure = position
         try:
             await self._store.save(changes, position)
         except StoreConflictError as error:
             self._log.error("the store lost market data and is written anew", error=str(error))
             self.board.put_back_all()
             place, changes = await asyncio.to_thread(self.board.take_changes)
-            position = Position(**place)
+            self._unsure = position = Position(**place)
             await self._store.replace(changes, position)
             self.rebuilds += 1
+        self._accept(position)
+        self._unsure = None
+
+    def _accept(self, position: Position) -> None:
         self.board.stored()
         self.stored = position
         self.flushes += 1

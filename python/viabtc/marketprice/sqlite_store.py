@@ -66,6 +66,10 @@ class SqliteStore:
             await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
         self._thread.shutdown()
 
+    async def holds(self, position: Position) -> bool:
+        """As `Store.holds`."""
+        return await self._do(_position) == Position(sequence=position.sequence)
+
     async def load(self, kept_from: dict[str, int]) -> tuple[Position | None, dict[str, Stored]]:
         """As `Store.load`."""
         return await self._do(lambda connection: _load(connection, kept_from))
@@ -138,10 +142,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _load(
     connection: sqlite3.Connection, kept_from: dict[str, int]
 ) -> tuple[Position | None, dict[str, Stored]]:
-    row = connection.execute(
-        "SELECT sequence FROM viabtc_position WHERE name = ?", (_NAME,)
-    ).fetchone()
-    if row is None:
+    position = _position(connection)
+    if position is None:
         return None, {}
     markets: dict[str, Stored] = {}
     for market, price in connection.execute("SELECT market, price FROM viabtc_last"):
@@ -153,7 +155,14 @@ def _load(
             markets[market].candles.setdefault(length, []).append((time, candle.encode()))
     for market, deal in connection.execute("SELECT market, deal FROM viabtc_recent ORDER BY place"):
         markets[market].deals.append(deal.encode())
-    return Position(sequence=row[0]), markets
+    return position, markets
+
+
+def _position(connection: sqlite3.Connection) -> Position | None:
+    row = connection.execute(
+        "SELECT sequence FROM viabtc_position WHERE name = ?", (_NAME,)
+    ).fetchone()
+    return None if row is None else Position(sequence=row[0])
 
 
 def _save(connection: sqlite3.Connection, changes: list[MarketChanges], position: Position) -> None:

@@ -58,6 +58,13 @@ class StoreConflictError(StoreError):
 class Store(Protocol):
     """Keeps a board's state."""
 
+    async def holds(self, position: Position) -> bool:
+        """Whether a `save` or `replace` that got no answer took place.
+
+        Raises:
+            StoreError: it cannot be asked.
+        """
+
     async def load(self, kept_from: dict[str, int]) -> tuple[Position | None, dict[str, Stored]]:
         """Position and markets; candles before `kept_from` of their length may be left out.
 

@@ -107,6 +107,16 @@ impl MarketBoard {
         }
     }
 
+    /// Makes markets known before their first deal.
+    fn list_markets(&self, py: Python<'_>, names: Vec<String>) {
+        py.detach(|| {
+            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            for name in &names {
+                board.list(name);
+            }
+        });
+    }
+
     /// Puts back what a store has of a market.
     fn restore(
         &self,

@@ -1,0 +1,146 @@
+"""The marketprice process: deals from Kafka, candles in Redis, answers over RPC."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from viabtc import _core
+from viabtc.edges.httpclient import DoorError, connect
+from viabtc.edges.redis import open_redis
+from viabtc.marketprice.board import new_board
+from viabtc.marketprice.follow import Follower
+from viabtc.marketprice.keeper import Keeper
+from viabtc.marketprice.redis_store import RedisStore
+from viabtc.marketprice.settings import MarketpriceSettings, read_marketprice
+from viabtc.marketprice.store import StoreError
+from viabtc.protocol.addresses import Place
+from viabtc.service import run
+from viabtc.service.failure import StartFailure, core_failures
+
+LIST_INTERVAL_S: Final = 60.0
+"""Pause between two looks at the list of markets."""
+
+_LIST_RETRY_S: Final = 2.0
+"""Pause after a look that failed."""
+
+_LIST_TIMEOUT_S: Final = 1.0
+"""Source: the original waits so long for the list."""
+
+_LOAD_ATTEMPTS: Final = 5
+"""A failover in progress may cost the first ones."""
+
+_LOAD_RETRY_S: Final = 1.0
+
+
+class MarketpricePart(run.Part):
+    """The board with what fills, keeps and shows it."""
+
+    def __init__(
+        self, board: _core.MarketBoard, rpc: _core.RpcServer, keeper: Keeper, follower: Follower
+    ) -> None:
+        self.rpc = rpc
+        self._board = board
+        self._keeper = keeper
+        self._follower = follower
+
+    def is_ready(self) -> bool:
+        return self._follower.has_caught_up
+
+    def status(self) -> dict[str, Any]:
+        stored = self._keeper.stored
+        return {
+            "rpc": self.rpc.addresses,
+            "markets": len(self._board.markets),
+            "offset": self._board.position["offset"],
+            "number": self._board.position["number"],
+            "stored_offset": stored.offset if stored else None,
+            "rebuilds": self._keeper.rebuilds,
+            "topic": self._follower.problem or "followed",
+        }
+
+    def figures(self) -> Mapping[str, run.Figures]:
+        keeper = {
+            "flushes_total": self._keeper.flushes,
+            "flush_failures": self._keeper.failures,
+            "rebuilds_total": self._keeper.rebuilds,
+        }
+        return {
+            "market": self._board.metrics(),
+            "store": keeper,
+            "deals": self._follower.counts,
+            "rpc": self.rpc.metrics(),
+        }
+
+
+@contextlib.asynccontextmanager
+async def _open(settings: MarketpriceSettings, log: Any) -> AsyncIterator[MarketpricePart]:
+    async with contextlib.AsyncExitStack() as stack:
+        board = await new_board(settings.board, (), debug=settings.debug)
+        client = await stack.enter_async_context(open_redis(settings.redis, is_once=True))
+        keeper = Keeper(board, RedisStore(client), settings.flush_interval_s, log)
+        await _list_markets(board, settings.accesshttp, log)
+        await _load(keeper, log)
+        with core_failures("svr"):
+            rpc = _core.RpcServer(
+                board,
+                list(settings.bind),
+                max_pkg_size=settings.max_pkg_size,
+                buf_limit=settings.buf_limit,
+                heartbeat_check=settings.heartbeat_check,
+                threads=settings.threads,
+            )
+        stack.push_async_callback(asyncio.to_thread, rpc.stop)
+        follower = Follower(board, settings.deals, log)
+        stack.push_async_callback(keeper.close)
+        listing = _keep_listing(board, settings.accesshttp, log)
+        for work in (follower.run(), keeper.run(), listing):
+            stack.push_async_callback(run.cancel, asyncio.create_task(work))
+        yield MarketpricePart(board, rpc, keeper, follower)
+
+
+async def _load(keeper: Keeper, log: Any) -> None:
+    """Reads the board from Redis.
+
+    Raises:
+        StartFailure: Redis does not answer.
+    """
+    for attempt in range(1, _LOAD_ATTEMPTS + 1):
+        try:
+            position = await keeper.load()
+        except StoreError as error:
+            if attempt == _LOAD_ATTEMPTS:
+                raise StartFailure(
+                    f"the market data cannot be read: {error}",
+                    "start Redis and its Sentinels, or correct the section redis",
+                ) from error
+            await asyncio.sleep(_LOAD_RETRY_S)
+        else:
+            offset = position.offset if position is not None else None
+            log.info("market data loaded", markets=len(keeper.board.markets), offset=offset)
+            return
+
+
+async def _list_markets(board: _core.MarketBoard, door: Place, log: Any) -> None:
+    """Makes the exchange's markets known, if its front door answers."""
+    try:
+        async with asyncio.timeout(_LIST_TIMEOUT_S), connect(*door) as connection:
+            answer = await connection.call("market.list")
+    except (DoorError, OSError, TimeoutError) as error:
+        log.warning("the list of markets is not known yet", reason=str(error))
+        return
+    if answer.code is not None:
+        log.warning("the list of markets is not known yet", reason=answer.message)
+        return
+    await asyncio.to_thread(board.list_markets, [market["name"] for market in answer.result])
+
+
+async def _keep_listing(board: _core.MarketBoard, door: Place, log: Any) -> None:
+    """Looks for new markets until it is cancelled."""
+    while True:
+        known = bool(board.markets)
+        await asyncio.sleep(LIST_INTERVAL_S if known else _LIST_RETRY_S)
+        await _list_markets(board, door, log)
+
+
+SERVICE = run.Service("marketprice", read_marketprice, _open)

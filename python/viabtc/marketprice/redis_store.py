@@ -1,0 +1,197 @@
+"""Market data in Redis: the original's keys, and ours beside them, always changed together.
+
+| key | type | content |
+| --- | --- | --- |
+| `k:<market>:1s` `:1m` `:1h` `:1d` | hash | first second to candle |
+| `k:<market>:deals` | list | newest deals, newest at the head |
+| `k:<market>:last` | string | last price |
+| `k:offset` | string | offset of the last deal; `0` when there was none |
+| `viabtc:position` | string | JSON of offset and number: what the other keys hold |
+| `viabtc:rewriting` | string | there while everything is written anew |
+"""
+
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import WatchError
+
+from viabtc.edges.redis import Unreachable
+from viabtc.marketprice.store import (
+    LENGTHS,
+    RECENT_MAX,
+    MarketChanges,
+    Position,
+    StoreConflictError,
+    Stored,
+    StoreError,
+)
+
+POSITION: Final = "viabtc:position"
+REWRITING: Final = "viabtc:rewriting"
+OFFSET: Final = "k:offset"
+
+_FIELDS_MAX: Final = 5_000
+"""Fields of a hash that one command reads, writes or removes: it bounds how long Redis is busy."""
+
+T = TypeVar("T")
+
+
+class RedisStore:
+    """The keys of one database."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._expected: bytes | None = None
+        """Text of the position key as it was left."""
+        self._is_whole = True
+        """False while everything is written anew."""
+
+    async def holds(self, position: Position) -> bool:
+        """As `Store.holds`."""
+        text = _text(position)
+        if await self._do(lambda: self._client.get(POSITION)) != text:
+            return False
+        self._expected = text
+        self._is_whole = True
+        return True
+
+    async def load(self, kept_from: dict[str, int]) -> tuple[Position | None, dict[str, Stored]]:
+        """As `Store.load`; data of an original have its offset for a position."""
+        return await self._do(lambda: self._load(kept_from))
+
+    async def save(self, changes: list[MarketChanges], position: Position) -> None:
+        """As `Store.save`."""
+        await self._do(lambda: self._save(changes, position))
+
+    async def replace(self, changes: list[MarketChanges], position: Position) -> None:
+        """As `Store.replace`."""
+        await self._do(lambda: self._replace(changes, position))
+
+    async def clean(self, kept_from: dict[str, int]) -> None:
+        """As `Store.clean`."""
+        await self._do(lambda: self._clean(kept_from))
+
+    async def _do(self, act: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await act()
+        except Unreachable as error:
+            # The master may be another one by now: the next call asks for it again.
+            with contextlib.suppress(*Unreachable):
+                await self._client.connection_pool.disconnect()
+            raise StoreError(f"redis: {type(error).__name__} {error}") from error
+
+    async def _load(self, kept_from: dict[str, int]) -> tuple[Position | None, dict[str, Stored]]:
+        client = self._client
+        if await client.exists(REWRITING):
+            # Somebody died while everything was written anew: half of it is worth nothing.
+            await self._replace([], Position())
+            return None, {}
+        self._expected = await client.get(POSITION)
+        offset = await client.get(OFFSET)
+        markets = {}
+        for key in await _keys(client, "k:*:last"):
+            name = key.decode().removeprefix("k:").removesuffix(":last")
+            markets[name] = await self._market(name, kept_from)
+        if self._expected is not None:
+            return _position(self._expected), markets
+        if offset is None:
+            return None, {}
+        has_deals = any(market.deals for market in markets.values())
+        # An original writes 0 before the first deal, and after the deal at offset 0.
+        return Position(offset=int(offset) if int(offset) or has_deals else None), markets
+
+    async def _market(self, name: str, kept_from: dict[str, int]) -> Stored:
+        client = self._client
+        candles = {}
+        for length in LENGTHS:
+            first = kept_from.get(length, 0)
+            candles[length] = [
+                (int(field), text)
+                async for field, text in client.hscan_iter(f"k:{name}:{length}", count=_FIELDS_MAX)
+                if int(field) >= first
+            ]
+        deals = await client.lrange(f"k:{name}:deals", 0, RECENT_MAX - 1)
+        last = await client.get(f"k:{name}:last")
+        return Stored(candles, list(reversed(deals)), last.decode() if last else None)
+
+    async def _save(self, changes: list[MarketChanges], position: Position) -> None:
+        text = _text(position)
+        async with self._client.pipeline(transaction=True) as pipe:
+            await pipe.watch(POSITION)
+            found = await pipe.get(POSITION)
+            if not self._is_whole:
+                raise StoreConflictError("writing everything anew was not finished")
+            if found != self._expected:
+                raise StoreConflictError(f"{POSITION} is {found!r} instead of {self._expected!r}")
+            pipe.multi()
+            for market in changes:
+                _write_market(pipe, market)
+            pipe.set(OFFSET, position.offset or 0)
+            pipe.set(POSITION, text)
+            try:
+                await pipe.execute()
+            except WatchError as error:
+                raise StoreConflictError(f"{POSITION} was changed by somebody else") from error
+        self._expected = text
+
+    async def _replace(self, changes: list[MarketChanges], position: Position) -> None:
+        client = self._client
+        self._is_whole = False
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.set(REWRITING, 1)
+            pipe.delete(POSITION, OFFSET)
+            await pipe.execute()
+        for key in await _keys(client, "k:*"):
+            await client.unlink(key)
+        for market in changes:
+            for length, rows in market["candles"].items():
+                for start in range(0, len(rows), _FIELDS_MAX):
+                    fields = dict(rows[start : start + _FIELDS_MAX])
+                    await client.hset(f"k:{market['market']}:{length}", mapping=fields)
+        async with client.pipeline(transaction=True) as pipe:
+            for market in changes:
+                _write_market(pipe, {**market, "candles": {}})
+            pipe.delete(REWRITING)
+            pipe.set(OFFSET, position.offset or 0)
+            pipe.set(POSITION, _text(position))
+            await pipe.execute()
+        self._expected = _text(position)
+        self._is_whole = True
+
+    async def _clean(self, kept_from: dict[str, int]) -> None:
+        client = self._client
+        for length, first in kept_from.items():
+            for key in await _keys(client, f"k:*:{length}"):
+                old = [
+                    field
+                    async for field in client.hscan_iter(key, count=_FIELDS_MAX, no_values=True)
+                    if int(field) < first
+                ]
+                for start in range(0, len(old), _FIELDS_MAX):
+                    await client.hdel(key, *old[start : start + _FIELDS_MAX])
+
+
+def _write_market(pipe: Any, market: MarketChanges) -> None:
+    name = market["market"]
+    for length, rows in market["candles"].items():
+        if rows:
+            pipe.hset(f"k:{name}:{length}", mapping=dict(rows))
+    pipe.set(f"k:{name}:last", market["last"])
+    if market["deals"]:
+        pipe.lpush(f"k:{name}:deals", *market["deals"])
+        pipe.ltrim(f"k:{name}:deals", 0, RECENT_MAX - 1)
+
+
+async def _keys(client: Any, pattern: str) -> list[bytes]:
+    return sorted([key async for key in client.scan_iter(pattern, count=1000)])
+
+
+def _text(position: Position) -> bytes:
+    return json.dumps({"offset": position.offset, "number": position.number}).encode()
+
+
+def _position(text: bytes) -> Position:
+    document = json.loads(text)
+    return Position(offset=document["offset"], number=document["number"])

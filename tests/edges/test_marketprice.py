@@ -1,0 +1,349 @@
+"""`viabtc marketprice` with a real broker, Redis and Sentinels: each deal counts exactly once."""
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from harness.candles import STEPS, Deal, candles, filled, numbers
+from harness.kafka import Broker, Publisher
+from harness.places import shared
+from harness.processes import Server, spawn_marketprice, start_marketprice
+from harness.redis_cluster import MASTER, Cluster, Node
+from harness.rpc import Client, Frame
+from viabtc.contract.methods import BY_NAME
+
+KILLS: Final = int(os.environ.get("VIABTC_MARKETPRICE_KILLS", "60"))
+BROKER_KILLS: Final = int(os.environ.get("VIABTC_BROKER_KILLS", "5"))
+FAILOVERS: Final = int(os.environ.get("VIABTC_FAILOVERS", "5"))
+
+SCENARIOS: Final = ("limits", "markets", "flow-00", "flow-11")
+
+MARKETS: Final = ("BTCUSDT", "ETHUSDT")
+
+DEADLINE_S: Final = 60.0
+"""A consumer has caught up within this, however busy the machine is."""
+
+
+def unique(name: str) -> str:
+    """A topic that no other test uses."""
+    return f"{name}-{time.monotonic_ns()}"
+
+
+def plain(redis: Node, broker: Broker, topic: str) -> dict[str, Any]:
+    """Keys of the configuration for a plain Redis."""
+    return {
+        "deals": {"brokers": broker.place, "topic": topic},
+        "redis": {"name": "", "addr": [redis.place]},
+    }
+
+
+def behind_sentinels(cluster: Cluster, broker: Broker, topic: str) -> dict[str, Any]:
+    return {
+        "deals": {"brokers": broker.place, "topic": topic},
+        "redis": {"name": MASTER, "addr": cluster.places},
+    }
+
+
+class Market:
+    """Deals of two markets that a test makes, sends and knows."""
+
+    def __init__(self, publisher: Publisher, topic: str, draw: random.Random) -> None:
+        self.deals: dict[str, list[Deal]] = {name: [] for name in MARKETS}
+        self.offset = -1
+        self._publisher = publisher
+        self._topic = topic
+        self._draw = draw
+        self._count = 0
+        self._time = time.time() - 3000
+
+    def send(self, count: int) -> None:
+        """Makes deals and sends them with the headers of our publisher, sometimes twice."""
+        messages = [self._message() for _ in range(count)]
+        if self._draw.random() < 0.3:
+            # A publisher that was not sure sends its last messages again.
+            messages += messages[-self._draw.randrange(1, count + 1) :]
+        self.offset = self._publisher.send(self._topic, messages)
+
+    def _message(self) -> tuple[bytes, dict[str, int]]:
+        self._count += 1
+        self._time += self._draw.choice([0, 0.001, 0.4, 3, 40])
+        self._time = min(self._time, time.time())
+        market, side = self._draw.choice(MARKETS), self._draw.choice([1, 2])
+        price = Decimal(self._draw.randrange(1, 10**7)).scaleb(-2)
+        amount = Decimal(self._draw.randrange(1, 10**8)).scaleb(-8)
+        shown = round(self._time, 6)
+        kind = "sell" if side == 1 else "buy"
+        self.deals[market].append(Deal(self._count, shown, price, amount, kind))
+        message = [shown + 0.0, market, 1, 2, 1, 2, f"{price:f}", f"{amount:f}", "0", "0", side]
+        payload = json.dumps([*message, self._count, "A", "B"]).encode()
+        headers = {"epoch": 1, "sequence": self._count, "part": 0, "number": self._count}
+        return payload, headers
+
+
+def until_counted(server: Server, offset: int) -> None:
+    """Waits until everything up to an offset is counted in and stored."""
+    server.until(lambda: (server.status()["stored_offset"] or 0) >= offset, DEADLINE_S)
+
+
+@contextmanager
+def asking(server: Server) -> Iterator[Any]:
+    """Calls over RPC; results of calls that must succeed."""
+    with Client(server.place("rpc")) as client:
+
+        def ask(method: str, *params: Any) -> Any:
+            frame = Frame(BY_NAME[method].command, json.dumps(params).encode())
+            answer = json.loads(client.exchange(frame).body)
+            assert answer["error"] is None, (method, params, answer)
+            return answer["result"]
+
+        yield ask
+
+
+def check(server: Server, redis: Any, deals: dict[str, list[Deal]]) -> None:
+    """Compares answers and Redis with a recomputation from all deals."""
+    with asking(server) as ask:
+        for market, made in deals.items():
+            if not made:
+                continue
+            for name, step in STEPS.items():
+                rows = candles(made, step)
+                stored = {
+                    int(field): [Decimal(text) for text in json.loads(value)]
+                    for field, value in redis.hgetall(f"k:{market}:{name}").items()
+                }
+                assert stored == rows, f"{market} {name}"
+                start, end = int(made[0].time), int(made[-1].time)
+                answer = numbers(ask("market.kline", market, start, end, step))
+                assert answer == filled(rows, start, end, step), f"{market} {name}"
+            listed = redis.lrange(f"k:{market}:deals", 0, -1)
+            assert [json.loads(text)["id"] for text in listed] == [
+                deal.id for deal in reversed(made[-10_000:])
+            ]
+            assert Decimal(redis.get(f"k:{market}:last").decode()) == made[-1].price
+            assert Decimal(ask("market.last", market)) == made[-1].price
+            shown = ask("market.deals", market, 100, 0)
+            assert [row["id"] for row in shown] == [deal.id for deal in made[:-101:-1]]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_deals_of_an_original_lead_to_its_keys_and_offset(
+    scenario: str,
+    tmp_path: Path,
+    broker: Broker,
+    publisher: Publisher,
+    redis: Node,
+    golden_config: dict[str, Any],
+) -> None:
+    topic = unique(scenario)
+    payloads = shared("golden", f"{scenario}.kafka.deals.jsonl").read_bytes().splitlines()
+    publisher.send(topic, [(payload, {}) for payload in payloads])
+    server = start_marketprice(
+        tmp_path, plain(redis, broker, topic), {"first_candle_zero": True, "timezone": "UTC"}
+    )
+    until_counted(server, len(payloads) - 1)
+    assert server.stop() == 0, server.said()
+    listed = {market["name"] for market in golden_config["markets"]}
+    recorded = json.loads(shared("golden", f"{scenario}.stores.json").read_text())["redis"]
+    with redis.client() as client:
+        found = dump(client)
+    theirs = {
+        key: value
+        for key, value in recorded.items()
+        # Without the list of markets, those that never traded are not known here.
+        if key.startswith("k:") and (recorded_deals(recorded, key) or key == "k:offset")
+    }
+    ours = {key: value for key, value in found.items() if not key.startswith("viabtc:")}
+    assert listed >= {key.split(":")[1] for key in ours if key != "k:offset"}
+    assert sorted(ours) == sorted(theirs)
+    for key, value in theirs.items():
+        if value["type"] == "hash":
+            pairs = value["value"]
+            value["value"] = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        if key.endswith((":1s", ":1m", ":1h", ":1d")):
+            check_first_candles(ours[key], value["value"])
+        else:
+            assert ours[key] == value["value"], key
+
+
+def recorded_deals(recorded: dict[str, Any], key: str) -> bool:
+    """Whether the market of a key has traded."""
+    return f"k:{key.split(':')[1]}:deals" in recorded
+
+
+def check_first_candles(ours: dict[str, str], theirs: dict[str, str]) -> None:
+    """Compares candles; a market that no list names opens at its first deal, not at 0."""
+    assert ours.keys() == theirs.keys()
+    first = min(ours, key=int)
+    for field, text in theirs.items():
+        mine, other = json.loads(ours[field]), json.loads(text)
+        if field == first:
+            assert (other[0], other[3]) == ("0", "0")
+            assert mine[1:3] + mine[4:] == other[1:3] + other[4:]
+        else:
+            assert mine == other
+
+
+def dump(client: Any) -> dict[str, Any]:
+    """Every key with its value as texts."""
+    found: dict[str, Any] = {}
+    for name in client.keys():  # noqa: SIM118 - a server, not a dict
+        key = name.decode()
+        kind = client.type(name)
+        if kind == b"hash":
+            found[key] = {k.decode(): v.decode() for k, v in client.hgetall(name).items()}
+        elif kind == b"list":
+            found[key] = [item.decode() for item in client.lrange(name, 0, -1)]
+        else:
+            found[key] = client.get(name).decode()
+    return found
+
+
+def test_data_of_an_original_are_taken_over_and_go_on(
+    tmp_path: Path, broker: Broker, publisher: Publisher, redis: Node
+) -> None:
+    payloads = shared("golden", "flow-00.kafka.deals.jsonl").read_bytes().splitlines()
+    recorded = json.loads(shared("golden", "flow-00.stores.json").read_text())["redis"]
+    with redis.client() as client:
+        for key, value in recorded.items():
+            items = value["value"]
+            if value["type"] == "hash":
+                client.hset(key, mapping=dict(zip(items[::2], items[1::2], strict=True)))
+            elif value["type"] == "list":
+                client.rpush(key, *items)
+            else:
+                client.set(key, items)
+        before = {key: text for key, text in dump(client).items() if key != "k:offset"}
+    topic = unique("takeover")
+    publisher.send(topic, [(payload, {}) for payload in payloads])
+    more = json.loads(payloads[-1])
+    more[11] += 1
+    more[0] += 1.0
+    server = start_marketprice(
+        tmp_path, plain(redis, broker, topic), {"timezone": "UTC", "flush_interval_s": 0.05}
+    )
+    with redis.client() as client:
+        after = {key: text for key, text in dump(client).items() if key in before}
+    assert after == before, "nothing is counted again"
+    offset = publisher.send(topic, [(json.dumps(more).encode(), {"number": more[11]})])
+    until_counted(server, offset)
+    with asking(server) as ask, redis.client() as client:
+        newest = ask("market.deals", more[1], 2, 0)
+        assert newest[0]["id"] == more[11]
+        assert json.loads(before[f"k:{more[1]}:deals"][0]) == newest[1]
+        assert client.get("k:offset") == str(offset).encode()
+    assert server.stop() == 0, server.said()
+
+
+def test_messages_that_are_no_deals_are_skipped_and_told(
+    tmp_path: Path, broker: Broker, publisher: Publisher, redis: Node, seed: int
+) -> None:
+    topic = unique("poison")
+    market = Market(publisher, topic, random.Random(seed))
+    market.send(5)
+    poison = [b"", b"{}", b"[1", b"[]", b"\xff\xfe", b'["a"]', b"[" * 1000, b"x" * 100_000]
+    publisher.send(topic, [(payload, {}) for payload in poison])
+    market.send(5)
+    server = start_marketprice(tmp_path, plain(redis, broker, topic), {"timezone": "UTC"})
+    until_counted(server, market.offset)
+    with redis.client() as client:
+        check(server, client, market.deals)
+    assert f"viabtc_deals_refused_total {len(poison)}.0" in server.text("/metrics")
+    assert server.stop() == 0, server.said()
+
+
+def test_a_redis_that_lost_everything_is_written_anew(
+    tmp_path: Path, broker: Broker, publisher: Publisher, redis: Node, seed: int
+) -> None:
+    topic = unique("flushall")
+    market = Market(publisher, topic, random.Random(seed))
+    keys, own = plain(redis, broker, topic), {"timezone": "UTC", "flush_interval_s": 0.05}
+    server = start_marketprice(tmp_path, keys, own)
+    market.send(200)
+    until_counted(server, market.offset)
+    with redis.client() as client:
+        # While the service runs: it knows everything and notices at its next flush.
+        client.flushall()
+        market.send(20)
+        until_counted(server, market.offset)
+        check(server, client, market.deals)
+        assert server.status()["rebuilds"] == 1
+        assert server.stop() == 0, server.said()
+        # While it is stopped: the topic has everything.
+        client.flushall()
+        server = start_marketprice(tmp_path, keys, own)
+        until_counted(server, market.offset)
+        check(server, client, market.deals)
+        # While it writes everything anew: half of it is worth nothing.
+        assert server.stop() == 0, server.said()
+        client.delete("viabtc:position", "k:offset", f"k:{MARKETS[0]}:1m")
+        client.set("viabtc:rewriting", 1)
+        server = start_marketprice(tmp_path, keys, own)
+        until_counted(server, market.offset)
+        check(server, client, market.deals)
+    assert server.stop() == 0, server.said()
+
+
+def test_a_redis_that_hangs_stops_neither_answers_nor_counting(
+    tmp_path: Path, broker: Broker, publisher: Publisher, redis: Node, seed: int
+) -> None:
+    topic = unique("hang")
+    market = Market(publisher, topic, random.Random(seed))
+    server = start_marketprice(
+        tmp_path, plain(redis, broker, topic), {"timezone": "UTC", "flush_interval_s": 0.05}
+    )
+    market.send(50)
+    until_counted(server, market.offset)
+    os.kill(redis.pid, 19)
+    try:
+        market.send(50)
+        server.until(lambda: server.status()["offset"] == market.offset, DEADLINE_S)
+        with asking(server) as ask:
+            for name, made in market.deals.items():
+                assert Decimal(ask("market.last", name)) == made[-1].price
+    finally:
+        os.kill(redis.pid, 18)
+    until_counted(server, market.offset)
+    with redis.client() as client:
+        check(server, client, market.deals)
+    assert server.stop() == 0, server.said()
+
+
+def test_a_deal_counts_once_however_often_service_broker_and_master_are_killed(
+    tmp_path: Path, broker: Broker, publisher: Publisher, cluster: Cluster, seed: int
+) -> None:
+    draw = random.Random(seed)
+    topic = unique("kills")
+    market = Market(publisher, topic, draw)
+    market.send(10)
+    keys = behind_sentinels(cluster, broker, topic)
+    own = {"timezone": "UTC", "flush_interval_s": 0.05}
+    faults = ["service"] * KILLS + ["broker"] * BROKER_KILLS + ["master"] * FAILOVERS
+    draw.shuffle(faults)
+    server = spawn_marketprice(tmp_path, keys, own)
+    for fault in faults:
+        market.send(draw.randrange(1, 200))
+        if fault == "service":
+            # At any moment of its start and its work.
+            assert server.is_running(draw.choice([0.0, 0.3, 0.6, 0.9, 1.2])), server.said()
+            server.kill()
+            server = spawn_marketprice(tmp_path, keys, own)
+        elif fault == "broker":
+            broker.kill()
+            broker.start()
+        else:
+            cluster.fail_over()
+        assert server.is_running(), server.said()
+    server.until_ready()
+    market.send(100)
+    until_counted(server, market.offset)
+    with cluster.master().client() as client:
+        check(server, client, market.deals)
+    assert server.stop() == 0, server.said()
