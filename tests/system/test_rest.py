@@ -230,3 +230,26 @@ def test_pages_of_open_orders_join_while_orders_come_and_go(as_identity: As) -> 
     assert seen == ids[::-1]
     bad = one.get("/orders/open", params={"market": "BTCUSDT", "cursor": "xx"})
     assert refusal(bad)[:2] == (400, "invalid_argument")
+
+
+def test_charts_get_candles_as_numbers_with_all_their_digits(as_identity: As) -> None:
+    one, two, chart = as_identity("user-1"), as_identity("user-2"), as_identity("")
+    done(one.post("/orders", json=bid("100.00000001", "0.5")))
+    sale = {"market": "BTCUSDT", "side": "ask", "price": "100", "amount": "0.5"}
+    done(two.post("/orders", json=sale))
+    now = int(done(chart.get("/udf/time")))
+    asked: dict[str, str | int] = {"symbol": "BTCUSDT", "resolution": "1"}
+    asked |= {"from": now - 600, "to": now + 60}
+    until(lambda: done(chart.get("/udf/history", params=asked))["s"] == "ok")
+    text = chart.get("/udf/history", params=asked).text
+    assert '"o": [100.00000001]' in text
+    assert '"v": [0.5]' in text
+    assert done(chart.get("/udf/symbols", params={"symbol": "BTCUSDT"}))["pricescale"] == 10**8
+    assert "1D" in done(chart.get("/udf/config"))["supported_resolutions"]
+    assert [row["symbol"] for row in done(chart.get("/udf/search", params={"query": "btcu"}))] == [
+        "BTCUSDT"
+    ]
+    nothing = {**asked, "from": 1000, "to": 2000}
+    assert done(chart.get("/udf/history", params=nothing)) == {"s": "no_data"}
+    odd = chart.get("/udf/history", params={**asked, "resolution": "7"})
+    assert refusal(odd)[:2] == (400, "invalid_argument")

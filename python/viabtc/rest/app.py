@@ -7,7 +7,7 @@ from viabtc.rest.context import Fees
 from viabtc.rest.errors import add_handlers
 from viabtc.rest.exchange import Exchange
 from viabtc.rest.pages import PageSettings, add_page
-from viabtc.rest.routes import account, admin, market, orders
+from viabtc.rest.routes import account, admin, market, orders, udf
 from viabtc.service.tokens import Tokens
 
 PREFIX = "/api/v1"
@@ -29,7 +29,7 @@ def build_app(exchange: Exchange, tokens: Tokens, fees: Fees, page: PageSettings
     app.state.fees = fees
     add_handlers(app)
     api = APIRouter(prefix=PREFIX)
-    for routes in (market, orders, account, admin):
+    for routes in (market, orders, account, admin, udf):
         api.include_router(routes.router)
     app.include_router(api)
     add_page(app, page)
