@@ -1,0 +1,70 @@
+"""The configuration of accessws: the sample is usable, and what is wrong is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from viabtc import _core
+from viabtc.accessws.settings import DEPTH_INTERVALS, DEPTH_LIMITS, read_accessws
+from viabtc.service.settings import SettingsError
+
+SAMPLE = Path(__file__).parents[3] / "deploy" / "config" / "accessws.json"
+
+
+def sample() -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(SAMPLE.read_text())
+    return config
+
+
+def written(path: Path, config: object) -> Path:
+    file = path / "accessws.json"
+    file.write_text(json.dumps(config))
+    return file
+
+
+def test_the_sample_is_usable_and_every_option_is_one_of_the_hub() -> None:
+    settings, findings = read_accessws(SAMPLE)
+    assert findings.warnings() == [
+        warning for warning in findings.warnings() if warning.key == "monitor.max_pkg_size"
+    ]
+    assert settings.hub["depth_limits"] == list(DEPTH_LIMITS)
+    assert settings.hub["depth_intervals"] == list(DEPTH_INTERVALS)
+    assert settings.paces.depth == 0.5
+    hub = _core.Hub(["tcp@127.0.0.1:0"], options=settings.hub)
+    hub.stop()
+    with pytest.raises(ValueError, match="no option"):
+        _core.Hub(["tcp@127.0.0.1:0"], options={**settings.hub, "depth_limit": []})
+
+
+def test_the_originals_keys_without_effect_are_notes(tmp_path: Path) -> None:
+    topic = {"brokers": "127.0.0.1:9092", "topic": "orders"}
+    config = {**sample(), "cache_timeout": 10.0, "debug": True, "orders": topic, "balances": topic}
+    _, findings = read_accessws(written(tmp_path, config))
+    assert findings.unknown == []
+    assert {"cache_timeout", "debug", "orders", "balances"} <= {note.key for note in findings.idle}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("depth_limit", []),
+        ("depth_limit", [5, 0]),
+        ("depth_merge", "0"),
+        ("depth_merge", [0.1]),
+        ("auth_url", "127.0.0.1:8000"),
+        ("sign_url", 5),
+        ("depth_interval", 0),
+        ("worker_num", 0),
+    ],
+)
+def test_what_cannot_work_is_named(tmp_path: Path, key: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=key):
+        read_accessws(written(tmp_path, {**sample(), key: value}))
+
+
+def test_an_interval_that_is_no_number_is_refused_at_the_start(tmp_path: Path) -> None:
+    settings, _ = read_accessws(written(tmp_path, {**sample(), "depth_merge": ["0", "x"]}))
+    with pytest.raises(_core.ConfigError, match="depth_merge"):
+        _core.Hub(["tcp@127.0.0.1:0"], options=settings.hub)
