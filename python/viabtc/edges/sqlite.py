@@ -16,6 +16,7 @@ from threading import local
 from typing import Any, Final, TypeVar
 
 from viabtc.edges.store import Batch, Position, StoreError
+from viabtc.edges.threads import background
 
 _READERS: Final = 2
 """Threads that answer queries; each has a connection of its own."""
@@ -34,7 +35,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._writer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._writer = background(1, "sqlite-writer")
         self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
         self._connections = local()
         self._opened: list[sqlite3.Connection] = []

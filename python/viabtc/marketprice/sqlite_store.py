@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from viabtc.edges.threads import background
 from viabtc.marketprice.store import (
     RECENT_MAX,
     MarketChanges,
@@ -48,7 +48,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="market-store")
+        self._thread = background(1, "market-store")
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:

@@ -12,9 +12,14 @@ from typing import Any, Final
 
 from viabtc import _core
 from viabtc.edges.store import Position, Store, StoreError
+from viabtc.edges.threads import background
 
 ROWS_MAX: Final = 20_000
 """Rows and commands of a transaction: enough for long statements, small enough to repeat."""
+
+_PACE_S: Final = 0.02
+"""Pause before what follows a small batch: a transaction for each command would take the engine's
+processor and its disk's syncs."""
 
 _RETRY_MIN_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0
@@ -46,6 +51,7 @@ class Projection:
         self._engine = engine
         self._log = log
         self._rows_max = rows_max
+        self._renderer = background(1, f"{name}-render")
         self._time_us = 0
         self._counts = {
             "rows_total": 0,
@@ -56,6 +62,12 @@ class Projection:
 
     async def run(self) -> None:
         """Follows until it is cancelled, or until a failure that does not pass."""
+        try:
+            await self._retry()
+        finally:
+            self._renderer.shutdown(wait=False)
+
+    async def _retry(self) -> None:
         pause_s = _RETRY_MIN_S
         while True:
             before = self._counts["batches_total"]
@@ -124,7 +136,8 @@ class Projection:
                     self._feed.clear()
                     coming = asyncio.create_task(self._render())
                     continue
-                coming = asyncio.create_task(self._render())
+                is_small = 4 * (batch.rows + batch.commands) < self._rows_max
+                coming = asyncio.create_task(self._render(_PACE_S if is_small else 0.0))
                 await self._store.write(batch, self.position)
                 self._count(batch)
         finally:
@@ -135,9 +148,11 @@ class Projection:
             if not coming.cancelled():
                 coming.exception()
 
-    async def _render(self) -> _core.FeedBatch | None:
+    async def _render(self, pause_s: float = 0.0) -> _core.FeedBatch | None:
+        await asyncio.sleep(pause_s)
         # The thread cannot be interrupted: it ends before a cancellation is answered.
-        rendering = asyncio.create_task(asyncio.to_thread(self._feed.batch, self._rows_max))
+        loop = asyncio.get_running_loop()
+        rendering = loop.run_in_executor(self._renderer, self._feed.batch, self._rows_max)
         try:
             return await asyncio.shield(rendering)
         except asyncio.CancelledError:
