@@ -4,10 +4,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
+use crate::book::Handle;
 use crate::exchange::{self, Exchange};
 use crate::ids::AssetId;
-use crate::ledger::{self, AssetTotals, Kind};
+use crate::ledger::{self, AssetTotals, Ledger};
 use crate::order::Side;
+use crate::resting::order_of;
 use crate::updates;
 
 /// An invariant that does not hold: the state cannot be trusted.
@@ -34,17 +36,20 @@ impl Exchange {
         self.audit_totals()?;
         self.audit_frozen()?;
         self.audit_books()?;
+        self.audit_owners()?;
         self.audit_digest()
     }
 
     fn audit_digest(&self) -> Result<(), Violation> {
-        let balances = self.balances().into_iter().map(|(user, asset, balance)| {
-            ledger::number(user, asset, Kind::Available, balance.available)
-                .wrapping_add(ledger::number(user, asset, Kind::Frozen, balance.frozen))
-        });
+        let balances = self
+            .ledger
+            .iter()
+            .map(|(_, user, asset, balance)| ledger::number(user, asset, balance));
         let orders = self.markets.iter().flat_map(|market| {
             let sides = [Side::Ask, Side::Bid].into_iter();
-            sides.flat_map(|side| market.book.orders(side)).map(|o| exchange::number(o.payload))
+            sides
+                .flat_map(|side| market.book.orders(side))
+                .map(|resting| exchange::number(&order_of(market.id, &resting)))
         });
         let updates = self.updates.iter().map(|(time, key)| updates::number(key, time));
         let parts = [
@@ -63,7 +68,7 @@ impl Exchange {
 
     fn audit_totals(&self) -> Result<(), Violation> {
         let mut sums = vec![AssetTotals::default(); self.config().assets.len()];
-        for (user, asset, balance) in self.balances() {
+        for (_, user, asset, balance) in self.ledger.iter() {
             let sum = &mut sums[usize::from(asset.0)];
             for value in [balance.available, balance.frozen].into_iter().flatten() {
                 if value < 0 {
@@ -96,18 +101,26 @@ impl Exchange {
     }
 
     fn audit_frozen(&self) -> Result<(), Violation> {
-        let mut needs = hashbrown::HashMap::with_hasher(foldhash::fast::FixedState::default());
+        let mut needs = vec![0i128; self.ledger.places()];
         for market in &self.markets {
             for side in [Side::Ask, Side::Bid] {
                 for resting in market.book.orders(side) {
-                    let order = resting.payload;
-                    *needs.entry((order.user, market.given(side))).or_insert(0i128) +=
-                        market.units_frozen(order);
+                    let order = order_of(market.id, &resting);
+                    let hints = self.open.at(resting.payload.owner).hints;
+                    let hint = hints[usize::from(side == Side::Bid)];
+                    let account = self.ledger.find_at(hint, order.user, market.given(side));
+                    let Some(account) = account else {
+                        return Err(violation(
+                            "open orders have their funds frozen",
+                            format!("{order:?} has no account"),
+                        ));
+                    };
+                    needs[Ledger::place(account)] += market.units_frozen(&order);
                 }
             }
         }
-        for (user, asset, balance) in self.balances() {
-            let need = needs.remove(&(user, asset)).unwrap_or(0);
+        for (hint, user, asset, balance) in self.ledger.iter() {
+            let need = needs[Ledger::place(hint)];
             if balance.frozen.unwrap_or(0) != need {
                 return Err(violation(
                     "frozen funds equal what open orders need",
@@ -115,13 +128,55 @@ impl Exchange {
                 ));
             }
         }
-        match needs.iter().next() {
-            Some((owner, need)) => Err(violation(
-                "open orders have their funds frozen",
-                format!("{owner:?} needs {need}"),
-            )),
-            None => Ok(()),
+        Ok(())
+    }
+
+    /// Each owner's list holds orders of that owner only, from old to new; together they hold as many as
+    /// the books, so that each order is in its list.
+    fn audit_owners(&self) -> Result<(), Violation> {
+        let mut listed = 0;
+        for (place, owner) in self.open.iter() {
+            let book = &self.markets[usize::from(owner.market.0)].book;
+            let (mut handle, mut newer, mut count) = (owner.newest, Handle::NONE, 0);
+            let mut newer_id = u64::MAX;
+            while handle != Handle::NONE {
+                let resting = book.get(handle);
+                let kept = resting.payload;
+                let is_consistent = kept.owner == place
+                    && kept.user == owner.user
+                    && kept.newer == newer
+                    && resting.id < newer_id
+                    && count < owner.count;
+                if !is_consistent {
+                    return Err(violation(
+                        "an owner's orders stand from old to new",
+                        format!("{owner:?}: order {}", resting.id),
+                    ));
+                }
+                count += 1;
+                newer_id = resting.id;
+                newer = handle;
+                handle = kept.older;
+            }
+            if count != owner.count || newer != owner.oldest {
+                return Err(violation(
+                    "an owner's list holds all of it",
+                    format!("{owner:?}: {count} orders"),
+                ));
+            }
+            listed += u64::from(count);
         }
+        let sides = [Side::Ask, Side::Bid].into_iter();
+        let resting: u64 = sides
+            .flat_map(|side| self.markets.iter().map(move |market| market.book.totals(side).0))
+            .sum();
+        if listed != resting {
+            return Err(violation(
+                "every order is listed by its owner",
+                format!("{listed} listed, {resting} resting"),
+            ));
+        }
+        Ok(())
     }
 
     fn audit_books(&self) -> Result<(), Violation> {
@@ -139,18 +194,13 @@ impl Exchange {
             for side in [Side::Ask, Side::Bid] {
                 let (mut count, mut total, mut previous) = (0, 0, None);
                 for resting in market.book.orders(side) {
-                    let order = resting.payload;
+                    let order = order_of(market.id, &resting);
                     let rank =
                         (if side == Side::Ask { order.price } else { -order.price }, order.id);
-                    let is_consistent = order.remaining == resting.remaining
-                        && order.id.0 == resting.id
-                        && order.price == resting.price
-                        && order.market == market.id
-                        && order.amount == order.remaining + order.filled_base
-                        && self
-                            .open
-                            .of(order.user, market.id)
-                            .is_some_and(|open| open.contains(&order.id));
+                    let found = market.book.find(resting.id).map(|handle| market.book.get(handle));
+                    let is_consistent = resting.side == side
+                        && found.is_some_and(|found| found.id == resting.id)
+                        && order.remaining > 0;
                     if !is_consistent || previous.is_some_and(|previous| previous >= rank) {
                         return Err(violation(
                             "orders stand in priority and in every index",

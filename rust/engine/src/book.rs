@@ -57,6 +57,11 @@ impl<T: Copy + Ord + Default + Add<Output = T> + Sub<Output = T>> Amount for T {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Handle(u32);
 
+impl Handle {
+    /// Names no order.
+    pub(crate) const NONE: Handle = Handle(NONE);
+}
+
 /// An order as the book shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resting<P, A, T> {
@@ -184,7 +189,7 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
             self.slots.get_mut(tail).next = handle;
         }
         let slots = &self.slots;
-        self.by_id.insert(id, handle, |place, id| slots.get(place).id == id);
+        self.by_id.insert(id, handle, |a, b| slots.get(a).id == slots.get(b).id);
         let half = self.half_mut(side);
         half.total = half.total + remaining;
         half.count += 1;

@@ -46,6 +46,11 @@ impl<T> Chunks<T> {
         index
     }
 
+    /// Every element, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
     #[inline]
     pub(crate) fn get(&self, index: u32) -> &T {
         let (chunk, offset) = place(index);

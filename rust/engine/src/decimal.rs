@@ -29,6 +29,27 @@ pub fn power_of_ten(exponent: u32) -> i128 {
     POWERS_OF_TEN[exponent as usize] as i128
 }
 
+/// `a x b`, or `None` when 128 bits do not hold it; fast when one factor is below 2^64.
+#[inline]
+pub(crate) fn checked_times(a: i128, b: i128) -> Option<i128> {
+    let (wide, narrow) = if a > b { (a, b) } else { (b, a) };
+    let Ok(narrow) = u64::try_from(narrow) else { return a.checked_mul(b) };
+    // The smaller factor is not negative, so neither is the other.
+    let low = u128::from(wide as u64) * u128::from(narrow);
+    let high = ((wide >> 64) as u64).checked_mul(narrow)?;
+    let product = low.checked_add(u128::from(high) << 64)?;
+    i128::try_from(product).ok()
+}
+
+/// As [`checked_times`], for factors whose bounds were checked.
+///
+/// # Panics
+/// When 128 bits do not hold the product.
+#[inline]
+pub(crate) fn times(a: i128, b: i128) -> i128 {
+    checked_times(a, b).expect("products of checked amounts fit 128 bits")
+}
+
 /// Why a text is not a number that can be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ParseError {
@@ -78,7 +99,7 @@ impl Decimal {
     /// Both factors are non-negative.
     pub fn product(a: i128, b: i128, scale: u8) -> Decimal {
         debug_assert!(a >= 0 && b >= 0, "factors of a product are non-negative");
-        if let Some(product) = a.checked_mul(b)
+        if let Some(product) = checked_times(a, b)
             && product < power_of_ten(DIGITS_MAX)
         {
             return Decimal { coefficient: product, scale };
@@ -99,6 +120,12 @@ impl Decimal {
     pub fn plus(self, other: Decimal) -> Decimal {
         if self.coefficient == 0 && self.scale <= other.scale {
             return other;
+        }
+        if self.scale == other.scale
+            && let Some(sum) = self.coefficient.checked_add(other.coefficient)
+            && sum.unsigned_abs() < POWERS_OF_TEN[DIGITS_MAX as usize]
+        {
+            return Decimal { coefficient: sum, scale: self.scale };
         }
         let (mut a, mut b) = (self, other);
         if a.scale < b.scale {
@@ -415,6 +442,19 @@ mod tests {
         let zero = Decimal::ZERO;
         assert_eq!((zero.compare(tiny), tiny.compare(zero)), (Ordering::Less, Ordering::Greater));
         assert_eq!(zero.compare(Decimal { coefficient: 0, scale: 40 }), Ordering::Equal);
+    }
+
+    #[test]
+    fn products_are_those_of_the_integers() {
+        let mut values = Vec::from([0, 1, -1, i128::MAX, i128::MIN]);
+        for bit in [1, 31, 32, 62, 63, 64, 65, 96, 126] {
+            values.extend([1i128 << bit, (1i128 << bit) - 1, -(1i128 << bit), (1i128 << bit) + 1]);
+        }
+        for &a in &values {
+            for &b in &values {
+                assert_eq!(checked_times(a, b), a.checked_mul(b), "{a} x {b}");
+            }
+        }
     }
 
     #[test]

@@ -4,16 +4,18 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::book::{Book, Handle};
+use crate::book::Handle;
 use crate::command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
 use crate::config::{Config, MarketConfig, SUPPLY_DIGITS_MAX};
-use crate::decimal::{DIGITS_MAX, Decimal, power_of_ten};
-use crate::digest::{halves, mix};
+use crate::decimal::{DIGITS_MAX, Decimal, checked_times, power_of_ten, times};
+use crate::digest::{halves, mix, weigh};
 use crate::event::{BalanceUpdated, Deal, DealSide, Event, Events, OrderChange, OrderEvent};
 use crate::ids::{AssetId, DealId, MarketId, OrderId, Time, UserId};
-use crate::ledger::Ledger;
+use crate::ledger::{Hint, Ledger};
+use crate::open::{Hints, OpenOrders};
 use crate::order::{Order, OrderKind, Side};
 use crate::rejection::Rejection;
+use crate::resting::{Kept, OrderBook, order_of};
 use crate::updates::{UpdateKey, Updates};
 
 /// One market: what it is, and who waits in it.
@@ -21,7 +23,7 @@ use crate::updates::{UpdateKey, Updates};
 pub(crate) struct Market {
     pub(crate) id: MarketId,
     pub(crate) config: MarketConfig,
-    pub(crate) book: Book<i128, i128, Order>,
+    pub(crate) book: OrderBook,
     /// Multiplies units of the turnover into units of the quote asset.
     quote_factor: i128,
     /// Multiplies units of an amount into units of the base asset.
@@ -37,7 +39,7 @@ pub struct Exchange {
     pub(crate) markets: Vec<Market>,
     pub(crate) ledger: Ledger,
     pub(crate) updates: Updates,
-    pub(crate) open: crate::query::OpenIndex,
+    pub(crate) open: OpenOrders,
     pub(crate) counters: Counters,
     /// Sum of the numbers of all resting orders.
     pub(crate) orders_digest: u64,
@@ -85,7 +87,7 @@ impl Exchange {
                 let turnover_scale = u32::from(market.base_scale + market.quote_scale);
                 Market {
                     id: MarketId(index as u16),
-                    book: Book::new(),
+                    book: OrderBook::new(),
                     quote_factor: power_of_ten(save(market.quote) - turnover_scale),
                     base_factor: power_of_ten(save(market.base) - u32::from(market.base_scale)),
                     min_amount: market.min_amount.units_ceil(market.base_scale),
@@ -100,7 +102,7 @@ impl Exchange {
             markets,
             ledger,
             updates,
-            open: crate::query::OpenIndex::default(),
+            open: OpenOrders::new(),
             counters: Counters::default(),
             orders_digest: 0,
         }
@@ -202,19 +204,18 @@ impl Exchange {
             if supply.saturating_add(units) >= supply_max {
                 return Err(Rejection::InvalidArgument);
             }
-        } else if self.ledger.available(user, asset) + units < 0 {
+        } else if self.ledger.available_at(self.ledger.find(user, asset)) + units < 0 {
             return Err(Rejection::BalanceNotEnough);
         }
 
         // Do.
-        if units >= 0 {
-            self.ledger.credit(user, asset, units);
+        let balance = if units >= 0 {
+            self.ledger.credit(user, asset, units)
         } else {
-            self.ledger.debit(user, asset, -units);
-        }
+            self.ledger.debit(user, asset, -units)
+        };
         self.ledger.assert_conserved(asset);
         self.updates.remember(key, stamp.time);
-        let balance = self.ledger.balance(user, asset);
         self.counters.balance_events += 1;
         events.push(Event::BalanceUpdated(Box::new(BalanceUpdated {
             number: self.counters.balance_events,
@@ -241,7 +242,9 @@ impl Exchange {
         let market =
             self.markets.get(usize::from(place.market.0)).ok_or(Rejection::InvalidArgument)?;
         let required = market.units_required(place.side, place.amount, place.price)?;
-        if self.ledger.available(place.user, market.given(place.side)) < required {
+        let mut hints = self.hints(place.user, place.market);
+        let given = self.account(&mut hints, place.user, market, place.side);
+        if self.ledger.available_at(given) < required {
             return Err(Rejection::BalanceNotEnough);
         }
         if place.amount < market.min_amount {
@@ -267,9 +270,9 @@ impl Exchange {
             filled_quote: 0,
             fee_paid: Decimal::ZERO,
         };
-        self.match_against_book(stamp, &mut taker, events);
+        self.match_against_book(stamp, &mut taker, &mut hints, events);
         if taker.remaining > 0 {
-            self.rest(taker);
+            self.rest(&taker, hints);
             events.push(self.order_event(OrderChange::Placed, taker, false));
         } else {
             events.push(self.order_event(OrderChange::Finished, taker, true));
@@ -294,16 +297,18 @@ impl Exchange {
                 .saturating_mul(power_of_ten(u32::from(config.quote_scale)))
                 .saturating_mul(market.quote_factor),
         };
-        if self.ledger.available(place.user, market.given(place.side)) < required {
+        let mut hints = self.hints(place.user, place.market);
+        let given = self.account(&mut hints, place.user, market, place.side);
+        if self.ledger.available_at(given) < required {
             return Err(Rejection::BalanceNotEnough);
         }
-        let best = market.book.best(place.side.opposite()).ok_or(Rejection::NoEnoughTrader)?;
+        let other = place.side.opposite();
+        let best_price = market.book.best_price(other).ok_or(Rejection::NoEnoughTrader)?;
         let is_too_small = match place.side {
             Side::Ask => place.amount < market.min_amount,
             Side::Bid => {
-                let price = market.book.get(best).price;
                 let least = Decimal::product(
-                    price,
+                    best_price,
                     config.min_amount.coefficient,
                     config.quote_scale + config.min_amount.scale,
                 );
@@ -338,7 +343,7 @@ impl Exchange {
             filled_quote: 0,
             fee_paid: Decimal::ZERO,
         };
-        self.match_against_book(stamp, &mut taker, events);
+        self.match_against_book(stamp, &mut taker, &mut hints, events);
         events.push(self.order_event(OrderChange::Finished, taker, true));
         Ok(())
     }
@@ -353,17 +358,30 @@ impl Exchange {
         }
 
         // Do.
-        let order = self.take_off_book(cancel.market, handle);
-        let units = self.markets[usize::from(cancel.market.0)].units_frozen(&order);
-        let given = self.markets[usize::from(cancel.market.0)].given(order.side);
-        self.ledger.unfreeze(order.user, given, units);
+        let Exchange { markets, ledger, open, orders_digest, .. } = self;
+        let market = &mut markets[usize::from(cancel.market.0)];
+        let resting = market.book.get(handle);
+        let order = order_of(market.id, &resting);
+        let (given, units) = (market.given(order.side), market.units_frozen(&order));
+        let hint = open.at(resting.payload.owner).hints[hint_of_given(order.side)];
+        let account = ledger.find_at(hint, order.user, given);
+        ledger.unfreeze(account.expect("what an order froze exists"), units);
+        open.unlink(&mut market.book, handle);
+        market.book.remove(handle);
+        *orders_digest = orders_digest.wrapping_sub(number(&order));
         let is_recorded = order.filled_base > 0;
         events.push(self.order_event(OrderChange::Finished, order, is_recorded));
         Ok(())
     }
 
     /// Deals the taker against the opposite side, best first, while both want to.
-    fn match_against_book(&mut self, stamp: Stamp, taker: &mut Order, events: &mut Events) {
+    fn match_against_book(
+        &mut self,
+        stamp: Stamp,
+        taker: &mut Order,
+        hints: &mut Hints,
+        events: &mut Events,
+    ) {
         let market = usize::from(taker.market.0);
         while taker.remaining > 0
             && let Some(handle) = self.markets[market].book.best(taker.side.opposite())
@@ -380,7 +398,7 @@ impl Exchange {
             if amount == 0 {
                 break;
             }
-            let (deal, maker) = self.settle(stamp, taker, handle, amount);
+            let (deal, maker) = self.settle(stamp, taker, hints, handle, amount);
             events.push(Event::Deal(deal));
             events.push(if maker.remaining == 0 {
                 self.order_event(OrderChange::Finished, maker, true)
@@ -395,16 +413,21 @@ impl Exchange {
         &mut self,
         stamp: Stamp,
         taker: &mut Order,
+        taker_hints: &mut Hints,
         handle: Handle,
         amount: i128,
     ) -> (Deal, Order) {
         let id = DealId(self.counters.last_deal + 1);
         self.counters.last_deal = id.0;
-        let Market { book, config, quote_factor, base_factor, .. } =
-            &mut self.markets[usize::from(taker.market.0)];
-        let mut maker = *book.get(handle).payload;
+        let Exchange { markets, ledger, open, orders_digest, .. } = self;
+        let market = &mut markets[usize::from(taker.market.0)];
+        let Market { book, config, quote_factor, base_factor, .. } = market;
+        let resting = book.get(handle);
+        let owner = resting.payload.owner;
+        let mut maker_hints = open.at(owner).hints;
+        let mut maker = order_of(taker.market, &resting);
         let price = maker.price;
-        let turnover = price * amount;
+        let turnover = times(price, amount);
         let turnover_scale = config.base_scale + config.quote_scale;
         let fee_of = |order: &Order, rate: u64| match order.side {
             Side::Ask => {
@@ -416,6 +439,7 @@ impl Exchange {
         };
         let taker_fee = fee_of(taker, taker.taker_fee_rate);
         let maker_fee = fee_of(&maker, maker.maker_fee_rate);
+        *orders_digest = orders_digest.wrapping_sub(number(&maker));
         for (order, fee) in [(&mut *taker, taker_fee), (&mut maker, maker_fee)] {
             let is_quote_sized = order.kind == OrderKind::Market && order.side == Side::Bid;
             order.remaining -= if is_quote_sized { turnover } else { amount };
@@ -424,29 +448,26 @@ impl Exchange {
             order.fee_paid = order.fee_paid.plus(fee);
             order.updated_at = stamp.time;
         }
-        let before = number(book.get(handle).payload);
-        self.orders_digest = self.orders_digest.wrapping_sub(before);
-        if maker.remaining == 0 {
-            book.remove(handle);
-            self.open.remove(maker.user, maker.market, maker.id);
-        } else {
-            book.reduce(handle, amount);
-            *book.payload_mut(handle) = maker;
-            self.orders_digest = self.orders_digest.wrapping_add(number(&maker));
-        }
 
         let exchanged = Exchanged {
             base: config.base,
             quote: config.quote,
-            base_units: amount * *base_factor,
-            quote_units: turnover * *quote_factor,
+            base_units: times(amount, *base_factor),
+            quote_units: times(turnover, *quote_factor),
         };
-        let taker_side =
-            self.ledger_step(taker, taker.taker_fee_rate, taker_fee, &exchanged, false);
-        let maker_side =
-            self.ledger_step(&maker, maker.maker_fee_rate, maker_fee, &exchanged, true);
-        self.ledger.assert_conserved(exchanged.base);
-        self.ledger.assert_conserved(exchanged.quote);
+        let taker_side = exchanged.step(ledger, taker, taker_fee, taker_hints, Role::Taker);
+        let maker_side = exchanged.step(ledger, &maker, maker_fee, &mut maker_hints, Role::Maker);
+        ledger.assert_conserved(exchanged.base);
+        ledger.assert_conserved(exchanged.quote);
+        if maker.remaining == 0 {
+            open.unlink(book, handle);
+            book.remove(handle);
+        } else {
+            open.set_hints(owner, maker_hints);
+            book.reduce(handle, amount);
+            book.payload_mut(handle).update(&maker);
+            *orders_digest = orders_digest.wrapping_add(number(&maker));
+        }
         let (ask, bid) = match taker.side {
             Side::Ask => (taker_side, maker_side),
             Side::Bid => (maker_side, taker_side),
@@ -455,74 +476,48 @@ impl Exchange {
         (Deal { id, time, market, taker: taker.side, price, amount, turnover, ask, bid }, maker)
     }
 
-    /// One owner gives, receives and pays the fee.
-    fn ledger_step(
-        &mut self,
-        order: &Order,
-        fee_rate: u64,
-        fee: Decimal,
-        exchanged: &Exchanged,
-        is_maker: bool,
-    ) -> DealSide {
-        let Exchanged { base, quote, base_units, quote_units } = *exchanged;
-        let (given, given_units, received, received_units) = match order.side {
-            Side::Ask => (base, base_units, quote, quote_units),
-            Side::Bid => (quote, quote_units, base, base_units),
-        };
-        let user = order.user;
-        if is_maker {
-            self.ledger.spend_frozen(user, given, given_units);
-        } else {
-            self.ledger.spend(user, given, given_units);
-        }
-        let total_given = self.ledger.balance(user, given).total();
-        self.ledger.receive(user, received, received_units);
-        let total_received = self.ledger.balance(user, received).total();
-        let total_after_fee = if fee.coefficient > 0 {
-            self.ledger.collect_fee(user, received, fee);
-            self.ledger.balance(user, received).total()
-        } else {
-            total_received
-        };
-        DealSide {
-            order: order.id,
-            user,
-            fee_rate,
-            fee,
-            total_given,
-            total_received,
-            total_after_fee,
-        }
-    }
-
-    fn rest(&mut self, order: Order) {
+    fn rest(&mut self, order: &Order, hints: Hints) {
         let market = &self.markets[usize::from(order.market.0)];
-        let (given, units) = (market.given(order.side), market.units_frozen(&order));
-        let is_crossed = market.book.best(order.side.opposite()).is_some_and(|best| {
-            let price = market.book.get(best).price;
-            match order.side {
-                Side::Ask => price >= order.price,
-                Side::Bid => price <= order.price,
-            }
+        let (given, units) = (market.given(order.side), market.units_frozen(order));
+        let best = market.book.best_price(order.side.opposite());
+        let is_crossed = best.is_some_and(|price| match order.side {
+            Side::Ask => price >= order.price,
+            Side::Bid => price <= order.price,
         });
         assert!(!is_crossed, "a book is not crossed");
-        self.ledger.freeze(order.user, given, units);
-        self.insert(order);
-    }
-
-    /// Puts an order whose funds are frozen into the book and the indexes.
-    pub(crate) fn insert(&mut self, order: Order) {
+        let account = self.ledger.find_at(hints[hint_of_given(order.side)], order.user, given);
+        self.ledger.freeze(account.expect("the caller checked the funds"), units);
+        let handle = self.insert(order);
         let book = &mut self.markets[usize::from(order.market.0)].book;
-        book.insert(order.id.0, order.side, order.price, order.remaining, order);
-        self.open.insert(order.user, order.market, order.id);
-        self.orders_digest = self.orders_digest.wrapping_add(number(&order));
+        self.open.link(book, order.market, handle, hints);
     }
 
-    fn take_off_book(&mut self, market: MarketId, handle: Handle) -> Order {
-        let order = self.markets[usize::from(market.0)].book.remove(handle).payload;
-        self.open.remove(order.user, market, order.id);
-        self.orders_digest = self.orders_digest.wrapping_sub(number(&order));
-        order
+    /// Puts an order whose funds are frozen into the book, not yet among its owner's.
+    pub(crate) fn insert(&mut self, order: &Order) -> Handle {
+        self.orders_digest = self.orders_digest.wrapping_add(number(order));
+        let book = &mut self.markets[usize::from(order.market.0)].book;
+        book.insert(order.id.0, order.side, order.price, order.remaining, Kept::new(order))
+    }
+
+    /// Where the accounts of `user` stood when an order was placed in `market`.
+    #[inline]
+    fn hints(&self, user: UserId, market: MarketId) -> Hints {
+        self.open.find(user, market).map_or([Hint::NONE; 2], |(_, owner)| owner.hints)
+    }
+
+    /// The account that an order of `side` gives from.
+    #[inline]
+    fn account(
+        &self,
+        hints: &mut Hints,
+        user: UserId,
+        market: &Market,
+        side: Side,
+    ) -> Option<Hint> {
+        let hint = &mut hints[hint_of_given(side)];
+        let found = self.ledger.find_at(*hint, user, market.given(side));
+        *hint = found.unwrap_or(Hint::NONE);
+        found
     }
 
     fn order_event(&mut self, change: OrderChange, order: Order, is_recorded: bool) -> Event {
@@ -537,12 +532,64 @@ impl Exchange {
     }
 }
 
+/// Which of [`Hints`] is of the account that an order of `side` gives from; the other one receives.
+const fn hint_of_given(side: Side) -> usize {
+    match side {
+        Side::Ask => 0,
+        Side::Bid => 1,
+    }
+}
+
+/// Who waited and who came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Maker,
+    Taker,
+}
+
 /// What changes hands in one deal, in units of the assets.
 struct Exchanged {
     base: AssetId,
     quote: AssetId,
     base_units: i128,
     quote_units: i128,
+}
+
+impl Exchanged {
+    /// One owner gives, receives and pays the fee.
+    #[inline]
+    fn step(
+        &self,
+        ledger: &mut Ledger,
+        order: &Order,
+        fee: Decimal,
+        hints: &mut Hints,
+        role: Role,
+    ) -> DealSide {
+        let (given, given_units, received, received_units) = match order.side {
+            Side::Ask => (self.base, self.base_units, self.quote, self.quote_units),
+            Side::Bid => (self.quote, self.quote_units, self.base, self.base_units),
+        };
+        let user = order.user;
+        let account = ledger.find_at(hints[hint_of_given(order.side)], user, given);
+        let account = account.expect("the funds were checked or frozen");
+        let (fee_rate, balance) = match role {
+            Role::Maker => (order.maker_fee_rate, ledger.spend_frozen(account, given_units)),
+            Role::Taker => (order.taker_fee_rate, ledger.spend(account, given_units)),
+        };
+        let hint = &mut hints[hint_of_given(order.side.opposite())];
+        let (total_received, total_after_fee) =
+            ledger.receive(hint, user, received, received_units, fee);
+        DealSide {
+            order: order.id,
+            user,
+            fee_rate,
+            fee,
+            total_given: balance.total(),
+            total_received,
+            total_after_fee,
+        }
+    }
 }
 
 impl Market {
@@ -557,8 +604,8 @@ impl Market {
     /// Units of the given asset that a resting order holds frozen: what it may still have to give.
     pub(crate) fn units_frozen(&self, order: &Order) -> i128 {
         match order.side {
-            Side::Ask => order.remaining * self.base_factor,
-            Side::Bid => order.remaining * order.price * self.quote_factor,
+            Side::Ask => times(order.remaining, self.base_factor),
+            Side::Bid => times(times(order.remaining, order.price), self.quote_factor),
         }
     }
 
@@ -581,19 +628,16 @@ impl Market {
     /// Units that placing the order needs.
     fn units_required(&self, side: Side, amount: i128, price: i128) -> Result<i128, Rejection> {
         let turnover_scale = u32::from(self.config.base_scale + self.config.quote_scale);
-        let turnover = amount.checked_mul(price).ok_or(Rejection::InvalidArgument)?;
+        let turnover = checked_times(amount, price).ok_or(Rejection::InvalidArgument)?;
         if turnover >= power_of_ten(SUPPLY_DIGITS_MAX + turnover_scale) {
             return Err(Rejection::InvalidArgument);
         }
         Ok(match side {
-            Side::Ask => amount.saturating_mul(self.base_factor),
-            Side::Bid => turnover * self.quote_factor,
+            Side::Ask => checked_times(amount, self.base_factor).unwrap_or(i128::MAX),
+            Side::Bid => times(turnover, self.quote_factor),
         })
     }
 }
-
-/// A user of a market's open orders.
-pub(crate) type OwnerKey = (UserId, MarketId);
 
 /// The number of a resting order in the digest: no field is outside of it. Fields that differ in what
 /// they can be share words, turned against each other.
@@ -604,22 +648,20 @@ pub(crate) fn number(order: &Order) -> u64 {
     let [fee, fee_high] = halves(order.fee_paid.coefficient);
     let [base, base_high] = halves(order.filled_base);
     let [source, second, third, fourth] = order.source.words();
-    mix(
-        0x0d,
-        &[
-            order.id.0,
-            u64::from(order.user.0) << 32 | u64::from(order.market.0) << 8 | order.side as u64,
-            price,
-            remaining,
-            filled,
-            fee,
-            price_high ^ remaining_high.rotate_left(16) ^ filled_high.rotate_left(32),
-            fee_high ^ order.updated_at.0.cast_unsigned(),
-            base ^ base_high.rotate_left(32) ^ order.created_at.0.cast_unsigned().rotate_left(8),
-            order.taker_fee_rate
-                ^ order.maker_fee_rate.rotate_left(32)
-                ^ u64::from(order.fee_paid.scale).rotate_left(56),
-            source ^ second.rotate_left(11) ^ third.rotate_left(23) ^ fourth.rotate_left(41),
-        ],
-    )
+    weigh([
+        order.id.0,
+        u64::from(order.user.0) << 32 | u64::from(order.market.0) << 8 | order.side as u64,
+        price,
+        remaining,
+        filled,
+        fee,
+        price_high ^ remaining_high.rotate_left(16) ^ filled_high.rotate_left(32),
+        fee_high ^ order.updated_at.0.cast_unsigned(),
+        base ^ base_high.rotate_left(32) ^ order.created_at.0.cast_unsigned().rotate_left(8),
+        order.taker_fee_rate
+            ^ order.maker_fee_rate.rotate_left(32)
+            ^ u64::from(order.fee_paid.scale).rotate_left(56),
+        source ^ second.rotate_left(11),
+        third ^ fourth.rotate_left(19),
+    ])
 }

@@ -8,11 +8,10 @@
 
 use alloc::vec::Vec;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
+use crate::book::Index;
+use crate::chunks::Chunks;
 use crate::decimal::Decimal;
-use crate::digest::{halves, mix};
+use crate::digest::{halves, mix, weigh};
 use crate::ids::{AssetId, UserId};
 
 /// What a user holds of an asset; `None` where there is no entry.
@@ -48,17 +47,84 @@ pub struct AssetTotals {
     pub supply: i128,
 }
 
-/// Which of a user's two balances of an asset.
+/// Which of a user's two balances of an asset; as bits of [`Account::held`].
 #[derive(Clone, Copy)]
-pub(crate) enum Kind {
+enum Kind {
     Available = 1,
     Frozen = 2,
+}
+
+/// Where an account stood when it was last looked up. It may have gone since: whoever uses it says whose
+/// account is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hint(u32);
+
+impl Hint {
+    /// Knows nothing.
+    pub(crate) const NONE: Hint = Hint(u32::MAX);
+}
+
+/// A user's two balances of an asset: 48 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    available: i128,
+    frozen: i128,
+    user: UserId,
+    asset: AssetId,
+    /// Bits of [`Kind`] for the balances that exist; 0 in a free place.
+    held: u8,
+}
+
+impl Account {
+    fn balance(&self) -> Balance {
+        let held = |kind: Kind, units| (self.held & kind as u8 != 0).then_some(units);
+        Balance {
+            available: held(Kind::Available, self.available),
+            frozen: held(Kind::Frozen, self.frozen),
+        }
+    }
+
+    fn add(&mut self, totals: &mut AssetTotals, kind: Kind, units: i128) {
+        assert!(units >= 0, "amounts moved are not negative");
+        if units == 0 {
+            return;
+        }
+        let (value, total, count) = match kind {
+            Kind::Available => {
+                (&mut self.available, &mut totals.available, &mut totals.available_count)
+            }
+            Kind::Frozen => (&mut self.frozen, &mut totals.frozen, &mut totals.frozen_count),
+        };
+        *value += units;
+        *total += units;
+        *count += u64::from(self.held & kind as u8 == 0);
+        self.held |= kind as u8;
+    }
+
+    fn subtract(&mut self, totals: &mut AssetTotals, kind: Kind, units: i128) {
+        assert!(units >= 0, "amounts moved are not negative");
+        let (value, total, count) = match kind {
+            Kind::Available => {
+                (&mut self.available, &mut totals.available, &mut totals.available_count)
+            }
+            Kind::Frozen => (&mut self.frozen, &mut totals.frozen, &mut totals.frozen_count),
+        };
+        assert!(self.held & kind as u8 != 0 && *value >= units, "the caller checked the funds");
+        *value -= units;
+        *total -= units;
+        if *value == 0 {
+            *count -= 1;
+            self.held &= !(kind as u8);
+        }
+    }
 }
 
 /// All balances.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    entries: HashMap<(UserId, AssetId), Balance, FixedState>,
+    accounts: Chunks<Account>,
+    free: Vec<u32>,
+    index: Index,
     totals: Vec<AssetTotals>,
     save_scales: Vec<u8>,
     digest: u64,
@@ -67,19 +133,20 @@ pub struct Ledger {
 impl Ledger {
     /// No balances; `save_scales[asset]` decimals are kept of each asset.
     pub fn new(save_scales: Vec<u8>) -> Ledger {
-        let totals = alloc::vec![AssetTotals::default(); save_scales.len()];
-        let entries = HashMap::with_hasher(FixedState::default());
-        Ledger { entries, totals, save_scales, digest: 0 }
+        Ledger {
+            accounts: Chunks::new(),
+            free: Vec::new(),
+            index: Index::new(),
+            totals: alloc::vec![AssetTotals::default(); save_scales.len()],
+            save_scales,
+            digest: 0,
+        }
     }
 
     /// What `user` holds of `asset`.
     pub fn balance(&self, user: UserId, asset: AssetId) -> Balance {
-        self.entries.get(&(user, asset)).copied().unwrap_or_default()
-    }
-
-    /// What `user` may use of `asset`.
-    pub fn available(&self, user: UserId, asset: AssetId) -> i128 {
-        self.balance(user, asset).available.unwrap_or(0)
+        let hint = self.find(user, asset);
+        hint.map_or(Balance::default(), |Hint(place)| self.accounts.get(place).balance())
     }
 
     /// Sums of `asset`.
@@ -90,9 +157,21 @@ impl Ledger {
     /// Every entry, by user, then asset.
     pub fn sorted(&self) -> Vec<(UserId, AssetId, Balance)> {
         let mut rows: Vec<_> =
-            self.entries.iter().map(|(&(user, asset), &balance)| (user, asset, balance)).collect();
+            self.iter().map(|(_, user, asset, held)| (user, asset, held)).collect();
         rows.sort_unstable_by_key(|&(user, asset, _)| (user, asset));
         rows
+    }
+
+    /// Every entry with its place, in the order of places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Hint, UserId, AssetId, Balance)> + '_ {
+        let accounts = (0..).zip(self.accounts.iter()).filter(|(_, account)| account.held != 0);
+        accounts
+            .map(|(place, account)| (Hint(place), account.user, account.asset, account.balance()))
+    }
+
+    /// Places are below this.
+    pub(crate) fn places(&self) -> usize {
+        self.accounts.len()
     }
 
     /// Sum of the numbers of all entries.
@@ -112,16 +191,23 @@ impl Ledger {
 
     /// Sets an entry that is not there yet, as a snapshot has it.
     pub(crate) fn restore(&mut self, user: UserId, asset: AssetId, balance: Balance) {
+        let Balance { available, frozen } = balance;
+        let bit = |is_held: bool, kind: Kind| if is_held { kind as u8 } else { 0 };
+        let held = bit(available.is_some(), Kind::Available) | bit(frozen.is_some(), Kind::Frozen);
+        if held == 0 {
+            return;
+        }
+        let Hint(place) = self.find_or_open(user, asset);
+        let account = self.accounts.get_mut(place);
+        account.available = available.unwrap_or(0);
+        account.frozen = frozen.unwrap_or(0);
+        account.held = held;
         let totals = &mut self.totals[usize::from(asset.0)];
-        totals.available += balance.available.unwrap_or(0);
-        totals.available_count += u64::from(balance.available.is_some());
-        totals.frozen += balance.frozen.unwrap_or(0);
-        totals.frozen_count += u64::from(balance.frozen.is_some());
-        self.digest = self
-            .digest
-            .wrapping_add(number(user, asset, Kind::Available, balance.available))
-            .wrapping_add(number(user, asset, Kind::Frozen, balance.frozen));
-        self.entries.insert((user, asset), balance);
+        totals.available += account.available;
+        totals.available_count += u64::from(available.is_some());
+        totals.frozen += account.frozen;
+        totals.frozen_count += u64::from(frozen.is_some());
+        self.digest = self.digest.wrapping_add(number(user, asset, balance));
     }
 
     /// Sets the sums that entries do not show, as a snapshot has them.
@@ -140,139 +226,184 @@ impl Ledger {
         );
     }
 
-    /// Brings `units` into the exchange (deposit).
-    pub(crate) fn credit(&mut self, user: UserId, asset: AssetId, units: i128) {
-        self.receive(user, asset, units);
+    /// Where the account stands, when it exists.
+    #[inline]
+    pub(crate) fn find(&self, user: UserId, asset: AssetId) -> Option<Hint> {
+        let id = id(user, asset);
+        self.index.find(id, |place| self.is(place, user, asset)).map(Hint)
+    }
+
+    /// As [`Ledger::find`], looking where the hint says first.
+    #[inline]
+    pub(crate) fn find_at(&self, hint: Hint, user: UserId, asset: AssetId) -> Option<Hint> {
+        if hint != Hint::NONE && self.is(hint.0, user, asset) {
+            return Some(hint);
+        }
+        self.find(user, asset)
+    }
+
+    /// What may be used of an account that was just found.
+    #[inline]
+    pub(crate) fn available_at(&self, hint: Option<Hint>) -> i128 {
+        hint.map_or(0, |Hint(place)| self.accounts.get(place).available)
+    }
+
+    /// Index of an account's place, below [`Ledger::places`].
+    pub(crate) const fn place(Hint(place): Hint) -> usize {
+        place as usize
+    }
+
+    /// Brings `units` into the exchange (deposit); the balance afterwards.
+    pub(crate) fn credit(&mut self, user: UserId, asset: AssetId, units: i128) -> Balance {
         self.totals[usize::from(asset.0)].supply += units;
+        if units == 0 {
+            return self.balance(user, asset);
+        }
+        let hint = self.find_or_open(user, asset);
+        self.change(hint, |account, totals| account.add(totals, Kind::Available, units))
     }
 
     /// Takes `units` out of the exchange (withdrawal); the caller has checked that they are available.
-    pub(crate) fn debit(&mut self, user: UserId, asset: AssetId, units: i128) {
-        self.subtract(user, asset, Kind::Available, units);
+    /// The balance afterwards.
+    pub(crate) fn debit(&mut self, user: UserId, asset: AssetId, units: i128) -> Balance {
         self.totals[usize::from(asset.0)].supply -= units;
+        let hint = self.find(user, asset).expect("the caller checked the funds");
+        self.change(hint, |account, totals| account.subtract(totals, Kind::Available, units))
     }
 
-    /// Adds to available, from another balance of this ledger.
-    pub(crate) fn receive(&mut self, user: UserId, asset: AssetId, units: i128) {
-        self.add(user, asset, Kind::Available, units);
+    /// Takes from available, towards another balance of this ledger; the balance afterwards.
+    pub(crate) fn spend(&mut self, hint: Hint, units: i128) -> Balance {
+        self.change(hint, |account, totals| account.subtract(totals, Kind::Available, units))
     }
 
-    /// Takes from available, towards another balance of this ledger.
-    pub(crate) fn spend(&mut self, user: UserId, asset: AssetId, units: i128) {
-        self.subtract(user, asset, Kind::Available, units);
-    }
-
-    /// Takes from frozen, towards another balance of this ledger.
-    pub(crate) fn spend_frozen(&mut self, user: UserId, asset: AssetId, units: i128) {
-        self.subtract(user, asset, Kind::Frozen, units);
+    /// Takes from frozen, towards another balance of this ledger; the balance afterwards.
+    pub(crate) fn spend_frozen(&mut self, hint: Hint, units: i128) -> Balance {
+        self.change(hint, |account, totals| account.subtract(totals, Kind::Frozen, units))
     }
 
     /// Reserves for an open order.
-    pub(crate) fn freeze(&mut self, user: UserId, asset: AssetId, units: i128) {
-        self.subtract(user, asset, Kind::Available, units);
-        self.add(user, asset, Kind::Frozen, units);
+    pub(crate) fn freeze(&mut self, hint: Hint, units: i128) {
+        self.change(hint, |account, totals| {
+            account.subtract(totals, Kind::Available, units);
+            account.add(totals, Kind::Frozen, units);
+        });
     }
 
     /// Gives back what an order reserved.
-    pub(crate) fn unfreeze(&mut self, user: UserId, asset: AssetId, units: i128) {
-        self.subtract(user, asset, Kind::Frozen, units);
-        self.add(user, asset, Kind::Available, units);
+    pub(crate) fn unfreeze(&mut self, hint: Hint, units: i128) {
+        self.change(hint, |account, totals| {
+            account.subtract(totals, Kind::Frozen, units);
+            account.add(totals, Kind::Available, units);
+        });
     }
 
-    /// Takes a fee from available. The balance is cut toward zero at the asset's scale, and what it lost
-    /// by that is collected too.
-    pub(crate) fn collect_fee(&mut self, user: UserId, asset: AssetId, fee: Decimal) {
-        let scale = self.save_scales[usize::from(asset.0)];
-        let lost = fee.units_ceil(scale);
-        let is_exact = fee.units_floor(scale) == lost;
-        let entry =
-            self.entries.get_mut(&(user, asset)).expect("fees are taken from what was received");
-        let available = entry.available.expect("fees are taken from what was received");
-        assert!(available >= lost, "a fee is smaller than what was received");
-        let totals = &mut self.totals[usize::from(asset.0)];
-        totals.available -= lost;
-        totals.fees_collected += lost;
-        let is_gone = available == lost && is_exact;
-        entry.available = if is_gone { None } else { Some(available - lost) };
-        let after = entry.available;
-        self.renumber(user, asset, Kind::Available, Some(available), after);
-        if is_gone {
-            self.totals[usize::from(asset.0)].available_count -= 1;
-            self.drop_if_empty(user, asset);
-        }
-    }
-
-    fn add(&mut self, user: UserId, asset: AssetId, kind: Kind, units: i128) {
-        assert!(units >= 0, "amounts moved are not negative");
-        let totals = &mut self.totals[usize::from(asset.0)];
-        let (total, count) = match kind {
-            Kind::Available => (&mut totals.available, &mut totals.available_count),
-            Kind::Frozen => (&mut totals.frozen, &mut totals.frozen_count),
-        };
-        if units == 0 {
-            return;
-        }
-        *total += units;
-        let entry = self.entries.entry((user, asset)).or_default();
-        let value = match kind {
-            Kind::Available => &mut entry.available,
-            Kind::Frozen => &mut entry.frozen,
-        };
-        *count += u64::from(value.is_none());
-        let before = *value;
-        *value = Some(before.unwrap_or(0) + units);
-        let after = *value;
-        self.renumber(user, asset, kind, before, after);
-    }
-
-    fn subtract(&mut self, user: UserId, asset: AssetId, kind: Kind, units: i128) {
-        assert!(units >= 0, "amounts moved are not negative");
-        let entry = self.entries.get_mut(&(user, asset)).expect("the caller checked the funds");
-        let totals = &mut self.totals[usize::from(asset.0)];
-        let (value, total, count) = match kind {
-            Kind::Available => {
-                (&mut entry.available, &mut totals.available, &mut totals.available_count)
-            }
-            Kind::Frozen => (&mut entry.frozen, &mut totals.frozen, &mut totals.frozen_count),
-        };
-        let before = value.expect("the caller checked the funds");
-        assert!(before >= units, "the caller checked the funds");
-        *total -= units;
-        let is_gone = before == units;
-        *value = if is_gone { None } else { Some(before - units) };
-        *count -= u64::from(is_gone);
-        let after = *value;
-        self.renumber(user, asset, kind, Some(before), after);
-        if is_gone {
-            self.drop_if_empty(user, asset);
-        }
-    }
-
-    fn renumber(
+    /// Adds to available, from another balance of this ledger, and takes a fee of it. The balance is cut
+    /// toward zero at the asset's scale, and what it lost by that is collected too. The totals before and
+    /// after the fee. The hint is brought up to date.
+    pub(crate) fn receive(
         &mut self,
+        hint: &mut Hint,
         user: UserId,
         asset: AssetId,
-        kind: Kind,
-        before: Option<i128>,
-        after: Option<i128>,
-    ) {
-        self.digest = self
-            .digest
-            .wrapping_sub(number(user, asset, kind, before))
-            .wrapping_add(number(user, asset, kind, after));
+        units: i128,
+        fee: Decimal,
+    ) -> (i128, i128) {
+        let scale = self.save_scales[usize::from(asset.0)];
+        if *hint == Hint::NONE || !self.is(hint.0, user, asset) {
+            *hint = self.find_or_open(user, asset);
+        }
+        let hint = *hint;
+        let mut received = 0;
+        let balance = self.change(hint, |account, totals| {
+            account.add(totals, Kind::Available, units);
+            received = account.available + account.frozen;
+            if fee.coefficient > 0 {
+                account.pay(totals, fee, scale);
+            }
+        });
+        (received, balance.total())
     }
 
-    fn drop_if_empty(&mut self, user: UserId, asset: AssetId) {
-        if self.balance(user, asset) == Balance::default() {
-            self.entries.remove(&(user, asset));
+    /// Changes an account, its asset's totals and the digest; an account without balances goes.
+    #[inline]
+    fn change(
+        &mut self,
+        Hint(place): Hint,
+        change: impl FnOnce(&mut Account, &mut AssetTotals),
+    ) -> Balance {
+        let account = self.accounts.get_mut(place);
+        let (user, asset) = (account.user, account.asset);
+        let before = number(user, asset, account.balance());
+        change(account, &mut self.totals[usize::from(asset.0)]);
+        let balance = account.balance();
+        let after = number(user, asset, balance);
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        if account.held == 0 {
+            self.index.remove(id(user, asset), place);
+            self.free.push(place);
+        }
+        balance
+    }
+
+    /// The account, without balances when it is new; the caller changes it at once.
+    fn find_or_open(&mut self, user: UserId, asset: AssetId) -> Hint {
+        if let Some(hint) = self.find(user, asset) {
+            return hint;
+        }
+        let account = Account { available: 0, frozen: 0, user, asset, held: 0 };
+        let place = match self.free.pop() {
+            Some(place) => {
+                *self.accounts.get_mut(place) = account;
+                place
+            }
+            None => self.accounts.push(account),
+        };
+        let accounts = &self.accounts;
+        self.index.insert(id(user, asset), place, |a, b| {
+            let (a, b) = (accounts.get(a), accounts.get(b));
+            (a.user, a.asset) == (b.user, b.asset)
+        });
+        Hint(place)
+    }
+
+    #[inline]
+    fn is(&self, place: u32, user: UserId, asset: AssetId) -> bool {
+        let account = self.accounts.get(place);
+        account.user == user && account.asset == asset && account.held != 0
+    }
+}
+
+impl Account {
+    fn pay(&mut self, totals: &mut AssetTotals, fee: Decimal, scale: u8) {
+        let lost = fee.units_ceil(scale);
+        let is_exact = fee.units_floor(scale) == lost;
+        assert!(self.available >= lost, "a fee is smaller than what was received");
+        self.available -= lost;
+        totals.available -= lost;
+        totals.fees_collected += lost;
+        if self.available == 0 && is_exact {
+            totals.available_count -= 1;
+            self.held &= !(Kind::Available as u8);
         }
     }
 }
 
-/// The number of one entry in the digest; 0 for none.
-pub(crate) fn number(user: UserId, asset: AssetId, kind: Kind, units: Option<i128>) -> u64 {
-    let Some(units) = units else { return 0 };
-    let [low, high] = halves(units);
-    let owner = u64::from(user.0) << 32 | u64::from(asset.0) << 8 | kind as u64;
-    mix(0xba, &[owner, low, high])
+/// What an account is indexed by: assets of one user stand together.
+#[inline]
+const fn id(user: UserId, asset: AssetId) -> u64 {
+    (user.0 as u64) << 16 | asset.0 as u64
+}
+
+/// The number of an account in the digest; 0 for none.
+#[inline]
+pub(crate) fn number(user: UserId, asset: AssetId, balance: Balance) -> u64 {
+    let Balance { available, frozen } = balance;
+    if available.is_none() && frozen.is_none() {
+        return 0;
+    }
+    let held = u64::from(available.is_some()) | u64::from(frozen.is_some()) << 1;
+    let [available, available_high] = halves(available.unwrap_or(0));
+    let [frozen, frozen_high] = halves(frozen.unwrap_or(0));
+    let owner = u64::from(user.0) << 32 | u64::from(asset.0) << 8 | held;
+    weigh([owner, available, frozen, available_high ^ frozen_high.rotate_left(32)])
 }

@@ -25,9 +25,11 @@ pub mod event;
 pub mod exchange;
 pub mod ids;
 pub mod ledger;
+mod open;
 pub mod order;
 pub mod query;
 pub mod rejection;
+mod resting;
 pub mod snapshot;
 pub mod updates;
 

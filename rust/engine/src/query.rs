@@ -1,40 +1,13 @@
 //! Read-only views: balances, summaries, open orders, book and depth.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
-use crate::exchange::{Exchange, OwnerKey};
+use crate::book::Handle;
+use crate::exchange::Exchange;
 use crate::ids::{AssetId, MarketId, OrderId, UserId};
 use crate::ledger::{AssetTotals, Balance};
 use crate::order::{Order, Side};
-
-/// Open orders by owner and market, by id.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OpenIndex {
-    orders: HashMap<OwnerKey, BTreeSet<OrderId>, FixedState>,
-}
-
-impl OpenIndex {
-    pub(crate) fn insert(&mut self, user: UserId, market: MarketId, order: OrderId) {
-        self.orders.entry((user, market)).or_default().insert(order);
-    }
-
-    pub(crate) fn remove(&mut self, user: UserId, market: MarketId, order: OrderId) {
-        if let Some(orders) = self.orders.get_mut(&(user, market)) {
-            orders.remove(&order);
-            if orders.is_empty() {
-                self.orders.remove(&(user, market));
-            }
-        }
-    }
-
-    pub(crate) fn of(&self, user: UserId, market: MarketId) -> Option<&BTreeSet<OrderId>> {
-        self.orders.get(&(user, market))
-    }
-}
+use crate::resting::order_of;
 
 /// Orders of a market.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,27 +57,35 @@ impl Exchange {
 
     /// How many orders `user` has open in `market`.
     pub fn open_order_count(&self, user: UserId, market: MarketId) -> usize {
-        self.open.of(user, market).map_or(0, BTreeSet::len)
+        self.open.find(user, market).map_or(0, |(_, owner)| owner.count as usize)
     }
 
     /// Orders that `user` has open in `market`, newest id first.
     pub fn open_orders(&self, user: UserId, market: MarketId) -> impl Iterator<Item = Order> + '_ {
         let book = &self.markets[usize::from(market.0)].book;
-        self.open.of(user, market).into_iter().flat_map(|orders| orders.iter().rev()).map(|order| {
-            let handle = book.find(order.0).expect("an open order rests in its market");
-            *book.get(handle).payload
+        let mut next = self.open.find(user, market).map_or(Handle::NONE, |(_, owner)| owner.newest);
+        core::iter::from_fn(move || {
+            if next == Handle::NONE {
+                return None;
+            }
+            let resting = book.get(next);
+            next = resting.payload.older;
+            Some(order_of(market, &resting))
         })
     }
 
     /// Orders of one side, best first.
     pub fn book(&self, market: MarketId, side: Side) -> impl Iterator<Item = Order> + '_ {
-        self.markets[usize::from(market.0)].book.orders(side).map(|resting| *resting.payload)
+        self.markets[usize::from(market.0)]
+            .book
+            .orders(side)
+            .map(move |resting| order_of(market, &resting))
     }
 
     /// An open order of `market`.
     pub fn order(&self, market: MarketId, order: OrderId) -> Option<Order> {
         let book = &self.markets[usize::from(market.0)].book;
-        book.find(order.0).map(|handle| *book.get(handle).payload)
+        book.find(order.0).map(|handle| order_of(market, &book.get(handle)))
     }
 
     /// At most `limit` levels a side; with an `interval` above 0 asks are rounded up and bids down to its

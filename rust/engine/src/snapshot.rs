@@ -9,12 +9,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::book::Handle;
 use crate::config::Config;
 use crate::decimal::{DIGITS_MAX, Decimal, power_of_ten};
 use crate::exchange::{Counters, Exchange};
 use crate::ids::{AssetId, MarketId, OrderId, Time, UserId};
-use crate::ledger::Balance;
+use crate::ledger::{Balance, Hint};
 use crate::order::{Order, OrderKind, Side, Source};
+use crate::resting::order_of;
 use crate::updates::UpdateKey;
 
 const VERSION: u8 = 1;
@@ -91,7 +93,7 @@ impl Exchange {
             for side in [Side::Ask, Side::Bid] {
                 out.u64(market.book.totals(side).0);
                 for resting in market.book.orders(side) {
-                    out.order(resting.payload);
+                    out.order(&order_of(market.id, &resting));
                 }
             }
         }
@@ -131,11 +133,13 @@ impl Exchange {
         let assets = exchange.read_assets(&mut input)?;
         let markets = exchange.read_markets(&mut input, &assets)?;
         exchange.read_balances(&mut input, &assets)?;
+        let mut orders = Vec::new();
         for market in &markets {
             for side in [Side::Ask, Side::Bid] {
-                exchange.read_orders(&mut input, market, side)?;
+                exchange.read_orders(&mut input, market, side, &mut orders)?;
             }
         }
+        exchange.link_orders(orders);
         for _ in 0..input.u64()? {
             let time = Time(input.u64()?.cast_signed());
             let key = UpdateKey(input.i128()?.cast_unsigned());
@@ -257,6 +261,9 @@ impl Exchange {
                 _ => Err(RestoreError::Malformed("a balance is neither absent nor present")),
             };
             let balance = Balance { available: value()?, frozen: value()? };
+            if balance == Balance::default() {
+                return Err(RestoreError::Malformed("a balance that does not exist"));
+            }
             let asset = usize::try_from(index).ok().and_then(|index| assets.get(index));
             let asset = asset.ok_or(RestoreError::Malformed("asset of a balance"))?;
             let Some(asset_id) = asset.now else {
@@ -279,6 +286,7 @@ impl Exchange {
         input: &mut Input<'_>,
         market: &SavedMarket,
         side: Side,
+        orders: &mut Vec<(OrderId, MarketId, Handle)>,
     ) -> Result<(), RestoreError> {
         for _ in 0..input.u64()? {
             let now = match (&market.problem, market.now) {
@@ -293,9 +301,26 @@ impl Exchange {
             if is_known || !self.markets[usize::from(now.0)].can_rest(&order) {
                 return Err(RestoreError::Malformed("an order that cannot rest"));
             }
-            self.insert(order);
+            orders.push((order.id, now, self.insert(&order)));
         }
         Ok(())
+    }
+
+    /// Lists every order among its owner's, oldest first.
+    fn link_orders(&mut self, mut orders: Vec<(OrderId, MarketId, Handle)>) {
+        orders.sort_unstable_by_key(|(order, ..)| *order);
+        for (_, market, handle) in orders {
+            let book = &mut self.markets[usize::from(market.0)].book;
+            let user = book.get(handle).payload.user;
+            let known = self.open.find(user, market).map(|(_, owner)| owner.hints);
+            let hints = known.unwrap_or_else(|| {
+                let config = &self.markets[usize::from(market.0)].config;
+                let place = |asset| self.ledger.find(user, asset).unwrap_or(Hint::NONE);
+                [place(config.base), place(config.quote)]
+            });
+            let book = &mut self.markets[usize::from(market.0)].book;
+            self.open.link(book, market, handle, hints);
+        }
     }
 }
 

@@ -1,14 +1,12 @@
 //! Balance updates already seen: the window in which an update takes effect once.
 //!
-//! A key is kept as 128 bits of its hash: about 50 bytes of memory per update. Keys are forgotten in the
-//! order in which they were remembered, by logged time, so that replay forgets exactly what life forgot.
+//! A key is kept as 128 bits of its hash: 45 to 58 bytes of memory per update, index included. Keys are
+//! forgotten in the order in which they were remembered, by logged time, so that replay forgets exactly what
+//! life forgot.
 
-use alloc::collections::VecDeque;
-
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
-use crate::digest::{mix, mix_bytes};
+use crate::book::Index;
+use crate::chunks::Chunks;
+use crate::digest::{mix, mix_bytes, weigh};
 use crate::ids::{Time, UserId};
 
 /// Bytes of a reason that are compared. Source: the original's key holds 32.
@@ -31,12 +29,35 @@ impl UpdateKey {
     }
 }
 
+/// No record.
+const NONE: u32 = u32::MAX;
+
+/// A remembered key: 32 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    /// Halves of the key, upper one first.
+    key: [u64; 2],
+    time: Time,
+    /// The next younger one; of a free record, the next free one.
+    next: u32,
+}
+
+impl Record {
+    fn key(&self) -> UpdateKey {
+        UpdateKey(u128::from(self.key[0]) << 64 | u128::from(self.key[1]))
+    }
+}
+
 /// The remembered keys.
 #[derive(Clone, Debug)]
 pub struct Updates {
     window: i64,
-    times: HashMap<UpdateKey, Time, FixedState>,
-    by_time: VecDeque<(Time, UpdateKey)>,
+    records: Chunks<Record>,
+    index: Index,
+    oldest: u32,
+    youngest: u32,
+    free: u32,
+    length: usize,
     digest: u64,
 }
 
@@ -45,35 +66,62 @@ impl Updates {
     pub fn new(window: i64) -> Updates {
         Updates {
             window,
-            times: HashMap::with_hasher(FixedState::default()),
-            by_time: VecDeque::new(),
+            records: Chunks::new(),
+            index: Index::new(),
+            oldest: NONE,
+            youngest: NONE,
+            free: NONE,
+            length: 0,
             digest: 0,
         }
     }
 
     /// Whether the key was seen within the window before `now`.
     pub(crate) fn is_seen(&self, key: UpdateKey, now: Time) -> bool {
-        self.times.get(&key).is_some_and(|time| !self.is_over(*time, now))
+        let place = self.find(key);
+        place.is_some_and(|place| !self.is_over(self.records.get(place).time, now))
     }
 
     /// Forgets what is over at `time`, then remembers a key that is not seen.
     pub(crate) fn remember(&mut self, key: UpdateKey, time: Time) {
-        while let Some(&(oldest, old)) = self.by_time.front()
-            && self.is_over(oldest, time)
-        {
-            self.by_time.pop_front();
-            self.times.remove(&old);
-            self.digest = self.digest.wrapping_sub(number(old, oldest));
+        while self.oldest != NONE && self.is_over(self.records.get(self.oldest).time, time) {
+            self.forget_oldest();
         }
-        let previous = self.times.insert(key, time);
-        assert!(previous.is_none(), "a key is remembered once");
-        self.by_time.push_back((time, key));
+        assert!(self.find(key).is_none(), "a key is remembered once");
+        let halves = [(key.0 >> 64) as u64, key.0 as u64];
+        let record = Record { key: halves, time, next: NONE };
+        let place = if self.free == NONE {
+            self.records.push(record)
+        } else {
+            let place = self.free;
+            let free = self.records.get_mut(place);
+            self.free = free.next;
+            *free = record;
+            place
+        };
+        if self.oldest == NONE {
+            self.oldest = place;
+        } else {
+            self.records.get_mut(self.youngest).next = place;
+        }
+        self.youngest = place;
+        self.length += 1;
+        let records = &self.records;
+        self.index.insert(halves[1], place, |a, b| records.get(a).key == records.get(b).key);
         self.digest = self.digest.wrapping_add(number(key, time));
     }
 
     /// Every key with its time, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Time, UpdateKey)> + '_ {
-        self.by_time.iter().copied()
+        let mut next = self.oldest;
+        core::iter::from_fn(move || {
+            if next == NONE {
+                return None;
+            }
+            let record = self.records.get(next);
+            next = record.next;
+            Some((record.time, record.key()))
+        })
     }
 
     pub(crate) fn digest(&self) -> u64 {
@@ -82,12 +130,31 @@ impl Updates {
 
     /// Number of keys.
     pub fn len(&self) -> usize {
-        self.by_time.len()
+        self.length
     }
 
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.by_time.is_empty()
+        self.length == 0
+    }
+
+    fn find(&self, key: UpdateKey) -> Option<u32> {
+        self.index.find(key.0 as u64, |place| self.records.get(place).key() == key)
+    }
+
+    fn forget_oldest(&mut self) {
+        let place = self.oldest;
+        let record = self.records.get_mut(place);
+        let (key, time) = (record.key(), record.time);
+        self.oldest = record.next;
+        record.next = self.free;
+        self.free = place;
+        if self.oldest == NONE {
+            self.youngest = NONE;
+        }
+        self.index.remove(key.0 as u64, place);
+        self.length -= 1;
+        self.digest = self.digest.wrapping_sub(number(key, time));
     }
 
     fn is_over(&self, time: Time, now: Time) -> bool {
@@ -96,5 +163,5 @@ impl Updates {
 }
 
 pub(crate) fn number(key: UpdateKey, time: Time) -> u64 {
-    mix(0x55, &[key.0 as u64, (key.0 >> 64) as u64, time.0.cast_unsigned()])
+    weigh([key.0 as u64, (key.0 >> 64) as u64, time.0.cast_unsigned(), 0x55])
 }

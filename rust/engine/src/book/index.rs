@@ -1,4 +1,4 @@
-//! From an order's id to its place, in two generations.
+//! From a number of 64 bits to a place, in two generations: orders by id, accounts by user and asset.
 //!
 //! Most orders are cancelled soon or never: a new entry stands in a small table that stays in the nearest
 //! cache, and goes on to the large one only when a newer entry wants its place there.
@@ -8,7 +8,7 @@
 //! line is full stands in a line behind it, and the lines that it passed count it, so that a search knows
 //! when to go on and nothing moves when an entry leaves. Four ids in a row share a line, since orders that
 //! came one after another often leave one after another. Its entries carry 32-bit tags, not ids: whoever
-//! searches compares the id.
+//! searches compares what stands at the place.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,8 +22,8 @@ const ENTRIES: usize = 7;
 /// The bits of a line's entries in [`Line::used`].
 const ALL: u32 = (1 << ENTRIES) - 1;
 
-/// Most entries per line on average; then one line in twenty is full.
-const LOAD_MAX: usize = 4;
+/// Most entries per line on average; then one line in eight is full.
+const LOAD_MAX: usize = 5;
 
 /// Ids in a row that share a line.
 const RUN: u32 = 4;
@@ -83,14 +83,16 @@ impl Index {
 
     /// The place of an id; `is_at` says whether a place holds it.
     #[inline]
-    pub(crate) fn find(&self, id: u64, is_at: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, id: u64, is_at: impl Fn(u32) -> bool) -> Option<u32> {
         match self.young.get(tag(id) as usize % YOUNG) {
-            Some(young) if young.id == id && young.place != u32::MAX => Some(young.place),
+            Some(young) if young.id == id && young.place != u32::MAX && is_at(young.place) => {
+                Some(young.place)
+            }
             _ => self.find_old(id, is_at),
         }
     }
 
-    fn find_old(&self, id: u64, mut is_at: impl FnMut(u32) -> bool) -> Option<u32> {
+    fn find_old(&self, id: u64, is_at: impl Fn(u32) -> bool) -> Option<u32> {
         let tag = tag(id);
         let mask = self.lines.len().checked_sub(1)?;
         let mut number = self.home(tag);
@@ -111,30 +113,30 @@ impl Index {
         }
     }
 
-    /// Adds an id that is not there; `is_at` says whether a place holds an id.
+    /// Adds an id that is not there; `is_same` says whether two places hold the same.
     ///
     /// # Panics
     /// When an id turns out to be there twice, at the latest when it leaves the young generation.
     #[inline]
-    pub(crate) fn insert(&mut self, id: u64, place: u32, is_at: impl FnMut(u32, u64) -> bool) {
+    pub(crate) fn insert(&mut self, id: u64, place: u32, is_same: impl Fn(u32, u32) -> bool) {
         if self.young.is_empty() {
             self.young.resize(YOUNG, NOBODY);
         }
         let entry = Young { id, place };
         let older = core::mem::replace(&mut self.young[tag(id) as usize % YOUNG], entry);
         if older.place != u32::MAX {
-            assert!(older.id != id, "an id rests once");
-            self.age(older, is_at);
+            assert!(!is_same(older.place, place), "an id stands once");
+            self.age(older, is_same);
         }
     }
 
     /// Moves an entry to the lines.
-    fn age(&mut self, Young { id, place }: Young, mut is_at: impl FnMut(u32, u64) -> bool) {
+    fn age(&mut self, Young { id, place }: Young, is_same: impl Fn(u32, u32) -> bool) {
         if self.length == LOAD_MAX * self.lines.len() {
             self.grow();
         }
-        let is_new = self.find_old(id, |place| is_at(place, id)).is_none();
-        assert!(is_new, "an id rests once");
+        let is_new = self.find_old(id, |other| is_same(other, place)).is_none();
+        assert!(is_new, "an id stands once");
         self.put(tag(id), place);
         self.length += 1;
     }
@@ -163,7 +165,7 @@ impl Index {
                 }
                 matches &= matches - 1;
             }
-            assert!(line.passed > 0, "a resting order is in the index");
+            assert!(line.passed > 0, "what leaves is in the index");
             line.passed -= 1;
             number += 1;
         }
@@ -237,7 +239,7 @@ mod tests {
                 None => {
                     let place = ids.len() as u32;
                     ids.push(id);
-                    index.insert(id, place, |place, id| ids[place as usize] == id);
+                    index.insert(id, place, |a, b| ids[a as usize] == ids[b as usize]);
                     model.insert(id, place);
                 }
                 Some(&place) => {
