@@ -14,8 +14,9 @@ from crash.killing import Killing, Tally, until
 from harness.load import loading
 from harness.places import ROOT
 
-PROGRESS = ROOT / "build" / "kills.json"
 DOCUMENT = ROOT / "docs" / "reliability" / "kills.md"
+PROGRESS = DOCUMENT.with_suffix(".json")
+"""What was seen so far, so that the next part goes on, also elsewhere."""
 
 KILLS_PER_DIRECTORY = 250
 """A data directory grows, and with it the time that each check takes."""
@@ -54,8 +55,8 @@ def _add(done: dict[str, Any], tally: Tally, seconds: float) -> None:
 
 
 def _write(done: dict[str, Any], kills: int, failure: str | None) -> None:
-    PROGRESS.parent.mkdir(exist_ok=True)
-    PROGRESS.write_text(json.dumps(done))
+    DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
+    PROGRESS.write_text(json.dumps(done, indent=2) + "\n")
     commit = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
         capture_output=True,
@@ -93,5 +94,4 @@ def _write(done: dict[str, Any], kills: int, failure: str | None) -> None:
     ]
     if failure is not None:
         lines += ["", "Failed:", "", "```text", failure, "```"]
-    DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
     DOCUMENT.write_text("\n".join(lines) + "\n")
