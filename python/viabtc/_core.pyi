@@ -213,7 +213,7 @@ class Feed:
             projection: what a batch's content is. `history`: statements for the history database.
                 `operlog`: pairs of a time in microseconds and VALUES of rows (id, time, detail);
                 the rows of a pair lie in one quarter of an hour. `store`: rows by table of the
-                embedded store.
+                embedded store. `topics`: by topic, messages as number, sequence, part, payload.
         """
 
     def fileno(self) -> int:
@@ -458,6 +458,15 @@ class RpcClient:
     def call(self, command: int, params: bytes) -> bytes: ...
     def call_many(self, calls: Sequence[tuple[int, bytes]]) -> list[bytes]: ...
     def close(self) -> None: ...
+
+def keep_feed_position(directory: str, name: str, sequence: int | None) -> None:
+    """Says how far a projection is: the feed's files stay until it is past them.
+
+    Without a sequence the projection is forgotten: it is no longer used.
+
+    Raises:
+        OSError: the file of positions cannot be used.
+    """
 
 def write_snapshot(directory: str) -> dict[str, Any]:
     """Loads the newest snapshot, replays the closed segments, audits, writes the next snapshot."""

@@ -19,6 +19,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A running broker whose topics nobody else uses: the engine's have fixed names."""
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
 def publisher(broker: Broker) -> Iterator[Publisher]:
     publisher = Publisher(broker.place)
     yield publisher

@@ -24,7 +24,7 @@ KILLS: Final = int(os.environ.get("VIABTC_MARKETPRICE_KILLS", "60"))
 BROKER_KILLS: Final = int(os.environ.get("VIABTC_BROKER_KILLS", "5"))
 FAILOVERS: Final = int(os.environ.get("VIABTC_FAILOVERS", "5"))
 
-SCENARIOS: Final = ("limits", "markets", "flow-00", "flow-11")
+SCENARIOS: Final = ("markets", "flow-00")
 
 MARKETS: Final = ("BTCUSDT", "ETHUSDT")
 

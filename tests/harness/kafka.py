@@ -12,10 +12,11 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from harness.places import ROOT
 from harness.processes import Reserved
@@ -196,3 +197,39 @@ class Publisher:
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_DEADLINE_S * 2)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A message as a topic holds it."""
+
+    offset: int
+    payload: bytes
+    headers: dict[str, int]
+
+
+def records(broker: str, topic: str) -> list[Record]:
+    """Everything that partition 0 of a topic holds."""
+
+    async def read() -> list[Record]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=broker, auto_offset_reset="none", enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            partition = TopicPartition(topic, 0)
+            consumer.assign([partition])
+            offset = (await consumer.beginning_offsets([partition]))[partition]
+            end = (await consumer.end_offsets([partition]))[partition]
+            consumer.seek(partition, offset)
+            found: list[Record] = []
+            while offset < end:
+                for message in (await consumer.getmany(timeout_ms=500)).get(partition, ()):
+                    headers = {name: int(value) for name, value in message.headers}
+                    found.append(Record(message.offset, message.value, headers))
+                    offset = message.offset + 1
+            return found
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(read())

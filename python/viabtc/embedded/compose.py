@@ -18,6 +18,7 @@ from viabtc.matchengine.main import EnginePart, open_engine
 from viabtc.protocol.addresses import Place
 from viabtc.service import logs, run
 from viabtc.service.failure import EXIT_OK, core_failures
+from viabtc.service.projection import keep_positions
 from viabtc.service.tokens import ADMIN, Tokens, open_tokens
 
 if TYPE_CHECKING:
@@ -137,6 +138,12 @@ def main(settings: RunSettings) -> int:
             hub = await stack.enter_async_context(
                 open_hub(backends, settings.engine.data, settings.places.ws, tokens)
             )
+            positions = {
+                "market": lambda: market.stored_sequence,
+                "history": lambda: history.projection.position.sequence,
+            }
+            keeping = asyncio.create_task(keep_positions(settings.engine.data, positions, log))
+            stack.push_async_callback(run.cancel, keeping)
             part = ExchangePart(settings, engine, market, history, door, hub)
             remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
             link = await stack.enter_async_context(open_link(remote, _TIMEOUT_S))

@@ -37,10 +37,15 @@ class MarketPart(run.Part):
         sequence: int = self.board.position["sequence"]
         return self.board.failure is None and sequence >= self._wanted
 
+    @property
+    def stored_sequence(self) -> int:
+        """Of the last command whose deals the store has."""
+        return self._keeper.stored.sequence if self._keeper.stored else 0
+
     def status(self) -> dict[str, Any]:
         return {
             "sequence": self.board.position["sequence"],
-            "stored_sequence": self._keeper.stored.sequence if self._keeper.stored else 0,
+            "stored_sequence": self.stored_sequence,
             "failure": self.board.failure,
         }
 

@@ -14,9 +14,12 @@ from viabtc.matchengine.settings import (
     read_matchengine,
 )
 from viabtc.matchengine.snapshots import Snapshots
+from viabtc.matchengine.topics import NAME as TOPICS
+from viabtc.matchengine.topics import open_topics
 from viabtc.protocol.addresses import Place
 from viabtc.service import run
 from viabtc.service.failure import StartFailure, core_failures
+from viabtc.service.projection import Projection, keep_positions
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,6 +38,7 @@ class EnginePart(run.Part):
         self.engine = engine
         self.rpc = rpc
         self.console = console
+        self.projections: dict[str, Projection] = {}
         self._snapshots = snapshots
 
     def is_alive(self) -> bool:
@@ -49,6 +53,15 @@ class EnginePart(run.Part):
             "console": self.console,
             "recovery": self.engine.recovery,
             "snapshot_sequence": self._snapshots.last_sequence,
+            "projections": {
+                name: {
+                    "sequence": projection.position.sequence,
+                    "part": projection.position.part,
+                    "lag_commands": projection.lag(),
+                    "problem": projection.problem,
+                }
+                for name, projection in self.projections.items()
+            },
             **self.engine.status(),
         }
 
@@ -61,6 +74,7 @@ class EnginePart(run.Part):
             "engine": self.engine.metrics(),
             "rpc": self.rpc.metrics(),
             "snapshots": snapshots,
+            **{name: projection.figures() for name, projection in self.projections.items()},
         }
 
     def extend(self, app: "FastAPI") -> None:
@@ -137,7 +151,21 @@ async def _open_console(console: Console, place: Place, stack: contextlib.AsyncE
 
 @contextlib.asynccontextmanager
 async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[EnginePart]:
-    async with open_engine(settings.engine, settings.rpc, settings.console, log) as part:
+    async with contextlib.AsyncExitStack() as stack:
+        part = await stack.enter_async_context(
+            open_engine(settings.engine, settings.rpc, settings.console, log)
+        )
+        data = settings.engine.data
+        if settings.brokers:
+            topics = open_topics(part.engine, settings.brokers, data, log)
+            projection = await stack.enter_async_context(topics)
+            part.projections[projection.name] = projection
+            positions = {projection.name: lambda: projection.position.sequence}
+            keeping = asyncio.create_task(keep_positions(data, positions, log))
+            stack.push_async_callback(run.cancel, keeping)
+        else:
+            # The feed need not wait for topics that nobody writes.
+            await asyncio.to_thread(_core.keep_feed_position, str(data), TOPICS, None)
         yield part
 
 

@@ -13,7 +13,7 @@ from viabtc.service.settings import Findings, Problem, Section, SettingsError, l
 CONTROL: Final = "127.0.0.1:9100"
 """Address of the control app when the file names none."""
 
-_NOT_YET: Final = "this version writes no databases and no topics yet"
+_NOT_YET: Final = "this version writes no databases yet"
 _SIZED: Final = "the system sizes socket buffers"
 
 
@@ -50,6 +50,8 @@ class MatchengineSettings:
     engine: EngineSettings
     rpc: RpcSettings
     console: Place | None
+    brokers: str
+    """Kafka brokers, `HOST:PORT` separated by commas; empty for no topics."""
 
 
 def read_matchengine(path: Path) -> tuple[MatchengineSettings, Findings]:
@@ -74,9 +76,10 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     common = read_common(root, CONTROL)
     root.leave("debug", "assets", "markets")
     console = root.place("cli")
+    brokers = root.text("brokers", "")
     server = root.section("svr")
     databases = ("db_log", "db_history", "slice_interval", "slice_keeptime", "history_thread")
-    root.idle(_NOT_YET, "brokers", *databases)
+    root.idle(_NOT_YET, *databases)
     root.idle("depth is always fresh", "cache_timeout")
     own = root.section("viabtc", is_required=False)
     own.leave("control", "update_window_days")
@@ -100,7 +103,7 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     server.idle(_SIZED, "read_mem", "write_mem")
     for section in (server, own, root):
         section.close()
-    return MatchengineSettings(common, engine, rpc, console)
+    return MatchengineSettings(common, engine, rpc, console, brokers)
 
 
 def _engine_text(data: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ goes. Nothing here waits for anything of the engine, and the engine never waits 
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
@@ -24,6 +25,9 @@ processor and its disk's syncs."""
 _RETRY_MIN_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0
 """Pauses between attempts double from the one to the other, with jitter."""
+
+_KEEP_INTERVAL_S: Final = 10.0
+"""Pause between two looks at how far projections are; files of the feed go after a day at least."""
 
 
 class Projection:
@@ -173,3 +177,16 @@ class Projection:
         self.is_ended = True
         self.problem = reason
         self._log.error("projection ended", projection=self.name, reason=reason)
+
+
+async def keep_positions(
+    directory: Path, positions: Mapping[str, Callable[[], int]], log: Any
+) -> None:
+    """Says again and again how far projections are, so that the feed waits for those behind."""
+    while True:
+        for name, position in positions.items():
+            try:
+                await asyncio.to_thread(_core.keep_feed_position, str(directory), name, position())
+            except OSError as error:
+                log.warning("a position is not kept", projection=name, reason=str(error))
+        await asyncio.sleep(_KEEP_INTERVAL_S)

@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use viabtc_engine::decimal::write_stripped;
 use viabtc_host::follow::{Effects, FollowError, Follower};
 use viabtc_journal::{Directory, JournalError};
+use viabtc_wire::messages::{Topic, place, write_message};
 use viabtc_wire::operlog::write_operation;
 use viabtc_wire::rows::{Family, Field, Row, history_rows};
 use viabtc_wire::sql::{Inserts, write_row};
@@ -33,6 +34,8 @@ enum Projection {
     Operlog,
     /// Rows for the embedded store.
     Store,
+    /// Messages of the topics.
+    Topics,
 }
 
 /// Follows the feed for one projection.
@@ -60,6 +63,15 @@ enum Content {
     Statements(Vec<Vec<u8>>),
     Pieces(Vec<(i64, Vec<u8>)>),
     Rows([Vec<Vec<Value>>; STORE_TABLES.len()]),
+    Messages([Vec<Message>; Topic::ALL.len()]),
+}
+
+/// A message of a topic: its number there, the command and the event that made it, the payload.
+struct Message {
+    number: u64,
+    sequence: u64,
+    part: usize,
+    payload: Vec<u8>,
 }
 
 /// A value of a row of the embedded store.
@@ -93,6 +105,7 @@ impl Feed {
             "history" => Projection::History,
             "operlog" => Projection::Operlog,
             "store" => Projection::Store,
+            "topics" => Projection::Topics,
             other => return Err(PyValueError::new_err(format!("no projection: {other}"))),
         };
         let host = &engine.get().host;
@@ -124,7 +137,14 @@ impl Feed {
         let rendered = py.detach(|| {
             self.wake.arm();
             let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let rendered = state.render(self.projection, rows_max);
+            let mut rendered = state.render(self.projection, rows_max);
+            if self.projection == Projection::Topics
+                && let Err(FollowError::Journal(JournalError::FeedGap { first, .. })) = rendered
+            {
+                // Whoever reads a topic sees by the numbers that messages are missing.
+                *state = State::new(self.storage.clone(), first - 1, 0);
+                rendered = state.render(self.projection, rows_max);
+            }
             if rendered.is_err() {
                 // What was read and not handed over would be missing.
                 *state = State::new(self.storage.clone(), state.given.0, state.given.1);
@@ -241,6 +261,7 @@ enum Sink {
     History(Inserts),
     Operlog(Vec<(i64, Vec<u8>)>, Vec<u8>),
     Store([Vec<Vec<Value>>; STORE_TABLES.len()], Vec<u8>),
+    Topics([Vec<Message>; Topic::ALL.len()]),
 }
 
 impl Sink {
@@ -249,6 +270,7 @@ impl Sink {
             Projection::History => Sink::History(Inserts::default()),
             Projection::Operlog => Sink::Operlog(Vec::new(), Vec::new()),
             Projection::Store => Sink::Store(Default::default(), Vec::new()),
+            Projection::Topics => Sink::Topics(Default::default()),
         }
     }
 
@@ -264,6 +286,15 @@ impl Sink {
                 });
             }
             Sink::Operlog(..) => {}
+            Sink::Topics(messages) => {
+                let event = &effects.events[index];
+                let (topic, number) = place(event);
+                let mut payload = Vec::new();
+                write_message(event, &effects.config, &mut payload);
+                let sequence = effects.sequence;
+                messages[topic as usize].push(Message { number, sequence, part: index, payload });
+                rows = 1;
+            }
             Sink::Store(tables, _) => {
                 history_rows(events, &effects.config, &mut |row| {
                     rows += usize::from(store_row(&row, tables));
@@ -276,7 +307,7 @@ impl Sink {
     /// Renders what a command makes beside its events, after the last of them; the rows it made.
     fn command(&mut self, effects: &Effects) -> usize {
         match self {
-            Sink::History(_) => return 0,
+            Sink::History(_) | Sink::Topics(_) => return 0,
             Sink::Operlog(pieces, text) => {
                 write_detail(effects, text);
                 let quarter = effects.time.div_euclid(PIECE_US);
@@ -317,6 +348,7 @@ impl Sink {
             Sink::History(inserts) => Content::Statements(inserts.finish()),
             Sink::Operlog(pieces, _) => Content::Pieces(pieces),
             Sink::Store(tables, _) => Content::Rows(tables),
+            Sink::Topics(messages) => Content::Messages(messages),
         }
     }
 }
@@ -358,6 +390,17 @@ impl Content {
             Content::Pieces(pieces) => {
                 let pieces = pieces.iter().map(|(time, piece)| (*time, PyBytes::new(py, piece)));
                 PyList::new(py, pieces.collect::<Vec<_>>())?.into_any().unbind()
+            }
+            Content::Messages(topics) => {
+                let dict = PyDict::new(py);
+                for (topic, messages) in Topic::ALL.iter().zip(topics) {
+                    let rows = messages.iter().map(|message| {
+                        let payload = PyBytes::new(py, &message.payload);
+                        (message.number, message.sequence, message.part, payload)
+                    });
+                    dict.set_item(topic.name(), PyList::new(py, rows.collect::<Vec<_>>())?)?;
+                }
+                dict.into_any().unbind()
             }
             Content::Rows(tables) => {
                 let dict = PyDict::new(py);

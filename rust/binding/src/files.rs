@@ -1,7 +1,9 @@
 //! Journal and snapshot files, without an engine.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use viabtc_host::codec::{command_number, read_command};
@@ -9,7 +11,8 @@ use viabtc_host::record::{KIND_COMMAND, KIND_CONFIG, KIND_DIGEST};
 use viabtc_host::recovery::Replay;
 use viabtc_host::snapshots;
 use viabtc_journal::{
-    Directory, JournalError, KIND_OPENED, KIND_PROOF, KIND_SEAL, Record, inspect, latest_snapshot,
+    Directory, FeedPositions, JournalError, KIND_OPENED, KIND_PROOF, KIND_SEAL, Record, inspect,
+    latest_snapshot,
 };
 
 use crate::errors;
@@ -26,6 +29,35 @@ pub(crate) fn write_snapshot(py: Python<'_>, directory: PathBuf) -> PyResult<Bou
     dict.set_item("bytes", report.bytes)?;
     dict.set_item("digest", format!("{:016x}", report.digest))?;
     Ok(dict)
+}
+
+/// Positions are read and written as a whole, by projections of one process.
+static POSITIONS: Mutex<()> = Mutex::new(());
+
+/// Says how far a projection is, so that the feed's files stay until it is past them; without a sequence the
+/// projection is forgotten.
+#[pyfunction]
+#[pyo3(signature = (directory, name, sequence))]
+pub(crate) fn keep_feed_position(
+    py: Python<'_>,
+    directory: PathBuf,
+    name: &str,
+    sequence: Option<u64>,
+) -> PyResult<()> {
+    py.detach(|| {
+        let _alone = POSITIONS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let storage = Directory::open(&directory)?;
+        let failed = |error: JournalError| PyOSError::new_err(error.to_string());
+        let mut positions = FeedPositions::open(&storage).map_err(failed)?;
+        if positions.get(name) == sequence {
+            return Ok(());
+        }
+        match sequence {
+            Some(sequence) => positions.set(name, sequence),
+            None => positions.forget(name),
+        }
+        positions.save().map_err(failed)
+    })
 }
 
 /// Reads a journal without changing it.

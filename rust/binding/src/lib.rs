@@ -35,6 +35,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ports::RpcClient>()?;
     module.add_class::<hub::Hub>()?;
     module.add_function(wrap_pyfunction!(engine::validate_config, module)?)?;
+    module.add_function(wrap_pyfunction!(files::keep_feed_position, module)?)?;
     module.add_function(wrap_pyfunction!(files::write_snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(files::inspect_journal, module)?)
 }
