@@ -3,9 +3,11 @@
 set -euo pipefail
 
 packages=(
+    curl
     default-jre-headless
     libfuse2
     maven
+    python3-venv
     redis-sentinel
     redis-server
     systemd

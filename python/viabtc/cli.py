@@ -152,6 +152,17 @@ def check_config(
     print(f"{file}: usable by {service}")
 
 
+@app.command()
+def tokens(
+    file: Annotated[Path, typer.Argument(help="Made when it is not there.", show_default=False)],
+) -> None:
+    """Print the bearer tokens of a file; make it with an administrator and two users."""
+    from viabtc.service.tokens import open_tokens
+
+    for name, token in open_tokens(file).by_name.items():
+        print(f"{name} {token}")
+
+
 @journal_app.command("verify")
 def journal_verify(directory: DataDirectory) -> None:
     """Read every record, replay it and audit the state, without changing anything."""

@@ -47,6 +47,10 @@ class Part:
         """Whether traffic may come: serving, and caught up."""
         return True
 
+    def is_started(self) -> bool:
+        """Whether the service manager may go on: ready, or serving as well as it can by itself."""
+        return self.is_ready()
+
     async def beat(self) -> None:
         """Returns once the part that does the work has answered."""
 
@@ -185,7 +189,7 @@ async def until_stopped(part: Part) -> int:
         if not part.is_alive():
             code = EXIT_FAULT
             break
-        if not is_announced and part.is_ready():
+        if not is_announced and part.is_started():
             is_announced = True
             systemd.notify(systemd.READY)
         if interval is not None and loop.time() - fed >= interval:
