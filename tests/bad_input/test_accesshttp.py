@@ -112,17 +112,23 @@ def test_3_nobody_outside_reaches_a_port_unless_told_to(
     status = exchange.status()
     for address in (*status["rpc"], *status["http"]):
         assert address.startswith("tcp@127.0.0.1:"), address
-    path = tmp_path / "exposed.json"
-    config = {**golden_config, "svr": {**golden_config["svr"], "bind": "tcp@0.0.0.0:7316"}}
-    path.write_text(json.dumps(config))
-    checked = subprocess.run(
-        [*VIABTC, "check-config", str(path)],
+    path = tmp_path / "matchengine.json"
+    every = "tcp@0.0.0.0:7316"
+    path.write_text(json.dumps({**golden_config, "svr": {**golden_config["svr"], "bind": every}}))
+    said = checked("matchengine", path)
+    assert "svr.bind opens 0.0.0.0:7316 to other machines, without authentication" in said
+
+
+def checked(service: str, path: Path) -> str:
+    """What `viabtc check-config` says about a file that can be used."""
+    done = subprocess.run(
+        [*VIABTC, "check-config", "--service", service, str(path)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert checked.returncode == 0, checked.stderr
-    assert "exposed" in checked.stdout or "loopback" in checked.stdout, checked.stdout
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_4_an_over_long_request_is_refused_and_the_link_stays(
@@ -274,6 +280,14 @@ def test_11_a_second_address_is_used_when_the_first_does_not_answer(
     with Connection(server.place("http")) as connection:
         assert connection.result("asset.list")
     assert server.stop() == 0, server.said()
+
+
+def test_12_keys_that_have_no_effect_are_named(directory: Path, door: Server) -> None:
+    config = json.loads((directory / "accesshttp.json").read_text())
+    config["matchengine"]["write_mem"] = 1 << 20
+    path = directory / "write_mem.json"
+    path.write_text(json.dumps(config))
+    assert "matchengine.write_mem has no effect" in checked("accesshttp", path)
 
 
 def test_13_no_descriptors_left_costs_no_processor_and_ends_when_some_are_free(

@@ -307,6 +307,8 @@ def start_accesshttp(directory: Path, services: dict[str, list[Place]], **keys: 
     path.write_text(json.dumps(settings))
     output = directory / "accesshttp.out"
     process = spawn(["accesshttp", str(path)], output)
-    server = Server(process, f"http://{control.place}", output, {"control": control, "": nowhere})
+    server = Server(
+        process, f"http://{control.place}", output, {"control": control, "nowhere": nowhere}
+    )
     server.until(lambda: all(server.status()["links"][name] for name in services))
     return server
