@@ -350,8 +350,8 @@ class Hub:
     `asset USER ASSET`.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         bind: Sequence[str],
         *,
         engine: Engine | None = None,
@@ -360,7 +360,7 @@ class Hub:
         remotes: dict[str, dict[str, Any]] | None = None,
         timeout_s: float = 1.0,
         options: dict[str, Any] | None = None,
-    ) -> None:
+    ) -> Self:
         """Opens the port.
 
         Args:

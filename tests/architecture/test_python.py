@@ -43,10 +43,13 @@ IMPURE_MODULES: Final = {
     *("subprocess", "tempfile", "threading", "time", "urllib", "structlog", "uvicorn"),
 }
 
-TIMES: Final = re.compile(r".*_(s|S|ms|us|seconds)|latenc(y|ies)|seconds|now|age|figures|Figures")
+TIMES: Final = re.compile(
+    r".*_(s|S|ms|us|at|seconds)|_?interval|latenc(y|ies)|seconds|now|age|figures|Figures"
+)
 """Names of times and metrics: units come last, so a float with such a name is no money."""
 
 FLOATS: Final = {
+    "accessws/sources.py": "paces in seconds",
     "edges/rpc.py": "when a link was last heard",
     "edges/systemd.py": "seconds of microseconds",
     "journal.py": "seconds of microseconds",
@@ -143,6 +146,11 @@ def floats(tree: ast.AST, name: str = "") -> Iterator[int]:
         for argument in [*positional, *tree.kwonlyargs]:
             yield from floats(argument, argument.arg)
         return
+    if isinstance(tree, ast.Dict):
+        for key, value in zip(tree.keys, tree.values, strict=True):
+            is_text = isinstance(key, ast.Constant) and isinstance(key.value, str)
+            yield from floats(value, str(ast.literal_eval(key)) if key and is_text else name)
+        return
     for child in ast.iter_child_nodes(tree):
         yield from floats(child, _name_of(tree, child) or name)
 
@@ -199,6 +207,8 @@ def test_files_with_floats_exist() -> None:
         ("RATE = 0.2", True),
         ("f(timeout_s=1.5)", False),
         ("f(1.5)", True),
+        ('{"pause_s": 1.5}', False),
+        ('{"fee": 1.5}', True),
         ('section.seconds("timeout", 1.0)', False),
         ('section.number("fee", 1.0)', True),
     ],
