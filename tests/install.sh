@@ -3,6 +3,7 @@
 set -euo pipefail
 
 packages=(
+    chromium
     curl
     default-jre-headless
     libfuse2

@@ -172,9 +172,10 @@ def _build_app(part: ExchangePart, callers: Mapping[str, "Caller"], tokens: Toke
     from viabtc.service.control import build_control
 
     identities = [pair for pair in tokens.by_name.items() if pair[0] != ADMIN]
-    page = PageSettings()
+    port = int(part.hub.hub.addresses[0].rpartition(":")[2])
+    page = PageSettings(websocket_port=port)
     if part.settings.is_demo:
-        page = PageSettings(market=MARKET, identities=identities)
+        page = PageSettings(websocket_port=port, market=MARKET, identities=identities)
     app = build_app(Exchange(callers), tokens, part.settings.fees, page)
 
     @app.get("/openrpc.json", include_in_schema=False)
