@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.configs import three_markets
+from harness.mariadb import Mariadb, make_schema
 from harness.places import shared
 from harness.processes import Server, start_exchange
 
@@ -35,6 +36,33 @@ def exchange(tmp_path: Path) -> Iterator[Server]:
 def golden_config() -> dict[str, Any]:
     """The configuration that the transcripts were recorded with."""
     config: dict[str, Any] = json.loads(shared("golden", "config.matchengine.json").read_text())
-    # A broker of the machine where the transcripts were made.
-    del config["brokers"]
+    # Brokers and databases of the machine where the transcripts were made.
+    del config["brokers"], config["db_log"], config["db_history"]
     return config
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a stopped MariaDB with the databases that `viabtc schema` makes."""
+    directory = tmp_path_factory.mktemp("databases")
+    server = Mariadb(directory / "mariadb")
+    try:
+        server.start()
+        for _ in range(2):
+            said = make_schema(directory, server)
+        assert said.count("up to date") == 2, said
+        server.stop()
+    finally:
+        server.close()
+    return server.directory
+
+
+@pytest.fixture
+def mariadb(databases: Path, tmp_path: Path) -> Iterator[Mariadb]:
+    """A running MariaDB with empty tables."""
+    server = Mariadb(tmp_path / "mariadb", databases)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()

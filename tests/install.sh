@@ -7,6 +7,7 @@ packages=(
     curl
     default-jre-headless
     libfuse2
+    mariadb-server
     maven
     python3-venv
     redis-sentinel

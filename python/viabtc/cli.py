@@ -37,6 +37,7 @@ DataDirectory = Annotated[
 
 SERVICES: Final = {
     "matchengine": "The matching engine.",
+    "readhistory": "Finished orders, deals and balance changes.",
     "accesshttp": "JSON-RPC over HTTP, in front of the other services.",
     "accessws": "Websocket push, in front of the other services.",
     "marketprice": "Candles, last prices and recent deals.",
@@ -203,6 +204,19 @@ def replay(
     from viabtc.replay.play import play
 
     raise SystemExit(play(file, _place("--http", http), market, window))
+
+
+@app.command()
+def schema(
+    config: Annotated[
+        Path,
+        typer.Argument(help="File of a matchengine or a readhistory.", show_default=False),
+    ],
+) -> None:
+    """Create or upgrade the MySQL tables that a configuration file names."""
+    from viabtc import schema as tables
+
+    raise SystemExit(tables.schema(config))
 
 
 @app.command()

@@ -32,6 +32,12 @@ def tables(scenario: str) -> Tables:
     return found
 
 
+def definitions(scenario: str) -> dict[str, str]:
+    """What `SHOW CREATE TABLE` said of each template, by database and table."""
+    stores = json.loads(shared("golden", f"{scenario}.stores.json").read_text(encoding="utf-8"))
+    return {name: text.replace("\\n", "\n").strip() for name, text in stores["schema"].items()}
+
+
 def assert_same_tables(ours: Tables, theirs: Tables) -> None:
     """Fails unless every table has the same rows in the same order."""
     assert sorted(ours) == sorted(theirs)

@@ -1,6 +1,5 @@
-"""The recorded history on the embedded store: every answer, every row of a table."""
+"""The recorded history on the embedded store and on MariaDB: every answer, every row of a table."""
 
-import json
 import sqlite3
 import time
 from pathlib import Path
@@ -8,13 +7,17 @@ from typing import Any, Final
 
 import pytest
 
-from golden.stores import Tables, assert_same_tables, tables
-from golden.transcript import SCENARIOS, Call, Comparison, assert_one_line, calls
+from golden.history import play, until_written
+from golden.stores import Tables, assert_same_tables, definitions, tables
+from golden.transcript import SCENARIOS
 from harness.http import Connection
-from harness.processes import Server, start_exchange
-
-FRESH_S: Final = 1.5
-"""The recordings asked for history this long after a write."""
+from harness.mariadb import HISTORY, LOG, Mariadb
+from harness.processes import (
+    start_accesshttp,
+    start_exchange,
+    start_matchengine,
+    start_readhistory,
+)
 
 FAMILIES: Final = (
     "balance_history",
@@ -27,52 +30,45 @@ FAMILIES: Final = (
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_answers_and_rows_are_the_recorded_ones(
+def test_the_embedded_store_holds_and_answers_what_was_recorded(
     scenario: str, tmp_path: Path, golden_config: dict[str, Any]
 ) -> None:
-    comparison = Comparison(earliest=time.time())
     server = start_exchange(tmp_path, golden_config)
     with Connection(server.place("http")) as connection:
-        for call in calls(scenario):
-            method = call.declared
-            if method is None or call.status != 200:
-                continue
-            if method.owner == "readhistory":
-                until_written(server)
-                compare(connection, call, comparison)
-            elif method.effect == "write":
-                connection.call(call.method, *call.params)
-    until_written(server)
-    assert_same_tables(stored(tmp_path / "data" / "history.sqlite3"), tables(scenario))
+        play(connection, scenario, lambda: until_written(server, "history"))
+    assert_same_tables(embedded_tables(tmp_path / "data" / "history.sqlite3"), tables(scenario))
     assert server.stop() == 0, server.said()
 
 
-def compare(connection: Connection, call: Call, comparison: Comparison) -> None:
-    request = {"method": call.method, "params": call.params, "id": call.body["id"]}
-    text = connection.post(json.dumps(request, ensure_ascii=False).encode()).body.decode()
-    assert_one_line(text)
-    document = json.loads(text)
-    if is_refused_by_us(call):
-        assert document["error"] == {"code": 1, "message": "invalid argument"}, call.place
-    else:
-        comparison.same(call, document, time.time())
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_mariadb_holds_and_answers_what_was_recorded(
+    scenario: str, tmp_path: Path, golden_config: dict[str, Any], mariadb: Mariadb
+) -> None:
+    engine = start_matchengine(tmp_path, {**golden_config, **mariadb.sections()})
+    reader = start_readhistory(tmp_path, mariadb.section(HISTORY))
+    services = {"matchengine": [engine.place("rpc")], "readhistory": [reader.place("rpc")]}
+    door = start_accesshttp(tmp_path, services)
+    with Connection(door.place("http")) as connection:
+        play(connection, scenario, lambda: until_written(engine, "history", "operlog"))
+    for server in (door, reader, engine):
+        assert server.stop() == 0, server.said()
+    assert_same_tables(mariadb_tables(mariadb), tables(scenario))
 
 
-def is_refused_by_us(call: Call) -> bool:
-    """Integers outside their field: the original wraps them around."""
-    integers = [value for value in call.params if isinstance(value, int)]
-    return any(value < 0 for value in integers) or (bool(integers) and integers[0] >= 2**32)
+def test_the_tables_are_defined_as_recorded(mariadb: Mariadb) -> None:
+    recorded = definitions("limits")
+    assert len(recorded) == 9
+    for name, text in recorded.items():
+        database, _, table = name.partition(".")
+        ((_, ours),) = [
+            line.split("\t", 1) for line in [mariadb.run(f"SHOW CREATE TABLE {table}", database)]
+        ]
+        assert ours.strip() == text, name
+        if database == HISTORY:
+            assert f"{table.removesuffix('_example')}_99" in mariadb.tables(database)
 
 
-def until_written(server: Server) -> None:
-    """Waits until the history holds every command, not longer than the recordings waited."""
-    sequence = server.status()["sequence"]
-    deadline = time.monotonic() + FRESH_S
-    while server.metric("viabtc_history_sequence") < sequence:
-        assert time.monotonic() < deadline, "the history lags"
-
-
-def stored(path: Path) -> Tables:
+def embedded_tables(path: Path) -> Tables:
     """Rows of the embedded store by the original's table."""
     connection = sqlite3.connect(path)
     connection.row_factory = sqlite3.Row
@@ -91,3 +87,14 @@ def table_of(family: str, row: dict[str, str]) -> str:
         return family
     key = {"order_detail": "id", "deal_history": "order_id"}.get(family, "user_id")
     return f"{family}_{int(row[key]) % 100}"
+
+
+def mariadb_tables(server: Mariadb) -> Tables:
+    """Rows of all tables that are not empty, ours left out."""
+    day = time.strftime("operlog_%Y%m%d")
+    return {
+        "operlog" if table == day else table: rows
+        for database in (HISTORY, LOG)
+        for table, rows in server.documents(database).items()
+        if not table.startswith("viabtc_")
+    }

@@ -312,3 +312,20 @@ def start_accesshttp(directory: Path, services: dict[str, list[Place]], **keys: 
     )
     server.until(lambda: all(server.status()["links"][name] for name in services))
     return server
+
+
+def start_readhistory(directory: Path, database: dict[str, Any], **keys: Any) -> Server:
+    """`viabtc readhistory`, ready."""
+    control, rpc = Reserved(), Reserved()
+    path = directory / "readhistory.json"
+    settings = {
+        "log": {"path": str(directory / "readhistory"), "flag": "fatal,error,warn,info"},
+        "alert": {"host": "readhistory", "addr": "127.0.0.1:4444"},
+        "svr": {"bind": f"tcp@{rpc.place}", "max_pkg_size": 1_000_000, "heartbeat_check": False},
+        "db_history": database,
+        "viabtc": {"control": control.place},
+        **keys,
+    }
+    path.write_text(json.dumps(settings))
+    arguments, output = ["readhistory", str(path)], directory / "readhistory.out"
+    return start(arguments, output, f"http://{control.place}", {"control": control, "rpc": rpc})

@@ -33,6 +33,20 @@ class StoreError(Exception):
         self.retriable = retriable
 
 
+class DataError(StoreError):
+    """Rows that the store refuses for what they hold; the others can be written around them."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, retriable=True)
+
+
+class FencedError(StoreError):
+    """Another engine writes here now; this one must end."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, retriable=False)
+
+
 class Store(Protocol):
     """Where one projection writes, each batch once."""
 
@@ -43,8 +57,23 @@ class Store(Protocol):
             StoreError: it cannot be asked.
         """
 
+    async def beat(self) -> None:
+        """Called about once a second while there is nothing to write.
+
+        Raises:
+            StoreError: the store cannot be used now.
+        """
+
     async def write(self, batch: Batch, after: Position) -> None:
         """Writes a batch and its position in one transaction, if the store is at `after`.
+
+        Raises:
+            DataError: rows are refused for what they hold; nothing was written.
+            StoreError: it was not written, or nobody knows: ask for the position.
+        """
+
+    async def write_around(self, batch: Batch, after: Position) -> int:
+        """As `write`, but refused rows are put aside; how many pieces were.
 
         Raises:
             StoreError: it was not written, or nobody knows: ask for the position.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from viabtc import __version__, _core
 from viabtc.matchengine.console import Console, serve_console
+from viabtc.matchengine.databases import HISTORY, OPERLOG, open_projections
 from viabtc.matchengine.settings import (
     EngineSettings,
     MatchengineSettings,
@@ -19,10 +20,12 @@ from viabtc.matchengine.topics import open_topics
 from viabtc.protocol.addresses import Place
 from viabtc.service import run
 from viabtc.service.failure import StartFailure, core_failures
-from viabtc.service.projection import Projection, keep_positions
+from viabtc.service.projection import keep_positions
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from viabtc.service.projection import Projection
 
 
 class EnginePart(run.Part):
@@ -42,7 +45,8 @@ class EnginePart(run.Part):
         self._snapshots = snapshots
 
     def is_alive(self) -> bool:
-        return self.engine.is_alive()
+        is_fenced = any(projection.is_fenced for projection in self.projections.values())
+        return self.engine.is_alive() and not is_fenced
 
     async def beat(self) -> None:
         await asyncio.to_thread(self.engine.status)
@@ -160,12 +164,17 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
             topics = open_topics(part.engine, settings.brokers, data, log)
             projection = await stack.enter_async_context(topics)
             part.projections[projection.name] = projection
-            positions = {projection.name: lambda: projection.position.sequence}
-            keeping = asyncio.create_task(keep_positions(data, positions, log))
-            stack.push_async_callback(run.cancel, keeping)
-        else:
-            # The feed need not wait for topics that nobody writes.
-            await asyncio.to_thread(_core.keep_feed_position, str(data), TOPICS, None)
+        if settings.databases is not None:
+            projections = await stack.enter_async_context(
+                open_projections(part.engine, settings.databases, log, take_over=settings.take_over)
+            )
+            part.projections.update({projection.name: projection for projection in projections})
+        for name in {TOPICS, HISTORY, OPERLOG} - part.projections.keys():
+            # The feed need not wait for those that nobody writes.
+            await asyncio.to_thread(_core.keep_feed_position, str(data), name, None)
+        positions = {name: made.reached for name, made in part.projections.items()}
+        keeping = asyncio.create_task(keep_positions(data, positions, log))
+        stack.push_async_callback(run.cancel, keeping)
         yield part
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
+from viabtc.edges.mysql import MysqlSettings
 from viabtc.protocol.addresses import Place
 from viabtc.service.common import Common, read_common
+from viabtc.service.database import read_database
 from viabtc.service.settings import Findings, Problem, Section, SettingsError, load
 
 CONTROL: Final = "127.0.0.1:9100"
@@ -43,6 +45,14 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Databases:
+    """Where history and operation log are written."""
+
+    history: MysqlSettings
+    log: MysqlSettings
+
+
+@dataclass(frozen=True, slots=True)
 class MatchengineSettings:
     """Everything that the service is made of."""
 
@@ -52,6 +62,10 @@ class MatchengineSettings:
     console: Place | None
     brokers: str
     """Kafka brokers, `HOST:PORT` separated by commas; empty for no topics."""
+    databases: Databases | None
+    """None: no history and no operation log outside the journal."""
+    take_over: bool
+    """Whether to write over an engine that wrote to the databases a moment ago."""
 
 
 def read_matchengine(path: Path) -> tuple[MatchengineSettings, Findings]:
@@ -78,8 +92,9 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     console = root.place("cli")
     brokers = root.text("brokers", "")
     server = root.section("svr")
-    databases = ("db_log", "db_history", "slice_interval", "slice_keeptime", "history_thread")
-    root.idle(_NOT_YET, *databases)
+    databases = _read_databases(root)
+    root.idle(_NOT_YET, "slice_interval", "slice_keeptime")
+    root.idle("one session writes each database, many rows a statement", "history_thread")
     root.idle("depth is always fresh", "cache_timeout")
     own = root.section("viabtc", is_required=False)
     own.leave("control", "update_window_days")
@@ -101,9 +116,20 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
         threads=own.integer("threads", 1, low=1, high=64),
     )
     server.idle(_SIZED, "read_mem", "write_mem")
+    take_over = own.flag("take_over", default=False)
     for section in (server, own, root):
         section.close()
-    return MatchengineSettings(common, engine, rpc, console, brokers)
+    return MatchengineSettings(common, engine, rpc, console, brokers, databases, take_over)
+
+
+def _read_databases(root: Section) -> Databases | None:
+    if "db_log" not in root.data and "db_history" not in root.data:
+        root.leave("db_log", "db_history")
+        return None
+    return Databases(
+        history=read_database(root.section("db_history")),
+        log=read_database(root.section("db_log")),
+    )
 
 
 def _engine_text(data: dict[str, Any]) -> str:

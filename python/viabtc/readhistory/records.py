@@ -79,7 +79,7 @@ def _real(value: float) -> str:
 
 
 def _number(value: Any) -> str:
-    text = str(value)
+    text = value if isinstance(value, str) else f"{value:f}"
     return f'"{text.rstrip("0").rstrip(".") if "." in text else text}"'
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
-from viabtc.edges.store import Position, Store, StoreError
+from viabtc.edges.store import DataError, FencedError, Position, Store, StoreError
 from viabtc.edges.threads import background
 
 ROWS_MAX: Final = 20_000
@@ -21,6 +21,9 @@ ROWS_MAX: Final = 20_000
 _PACE_S: Final = 0.02
 """Pause before what follows a small batch: a transaction for each command would take the engine's
 processor and its disk's syncs."""
+
+_BEAT_S: Final = 1.0
+"""How often an idle store hears from us."""
 
 _RETRY_MIN_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0
@@ -48,6 +51,8 @@ class Projection:
         """Why it does not go on, until it does."""
         self.has_caught_up = False
         """Whether everything was in the store once since the start."""
+        self.is_fenced = False
+        """True once another engine writes in our place: the process must end."""
         self.is_ended = False
         """True after a failure that no retry helps; a human must act."""
         self._feed = feed
@@ -56,12 +61,21 @@ class Projection:
         self._log = log
         self._rows_max = rows_max
         self._renderer = background(1, f"{name}-render")
+        self._size = rows_max
+        """Rows of the next batch: fewer while the one that is refused is searched."""
+        self._is_around = False
+        """Whether the next batch is the refused one, alone."""
+        self._writing = Position()
+        """End of the batch that is being written."""
+        self._refused = Position()
+        """End of the last batch that was refused."""
         self._time_us = 0
         self._counts = {
             "rows_total": 0,
             "commands_total": 0,
             "batches_total": 0,
             "retries_total": 0,
+            "dead_total": 0,
         }
 
     async def run(self) -> None:
@@ -74,12 +88,16 @@ class Projection:
     async def _retry(self) -> None:
         pause_s = _RETRY_MIN_S
         while True:
+            _raise_if_cancelled()
             before = self._counts["batches_total"]
             try:
                 await self._begin()
                 await self._follow()
+            except DataError as error:
+                self._narrow(error)
             except (StoreError, OSError) as error:
                 if isinstance(error, StoreError) and not error.retriable:
+                    self.is_fenced = isinstance(error, FencedError)
                     self._end(str(error))
                     return
                 if self._counts["batches_total"] > before:
@@ -93,6 +111,10 @@ class Projection:
             except _core.StartError as error:
                 self._end("; ".join(error.args))
                 return
+
+    def reached(self) -> int:
+        """The last command that the store holds whole."""
+        return self.position.sequence
 
     def lag(self) -> int:
         """Durable commands that are not in the store."""
@@ -131,18 +153,23 @@ class Projection:
         coming = asyncio.create_task(self._render())
         try:
             while True:
+                _raise_if_cancelled()
                 batch = await coming
                 if batch is None:
                     self.problem = None
                     self.has_caught_up = True
-                    await news.wait()
+                    try:
+                        async with asyncio.timeout(_BEAT_S):
+                            await news.wait()
+                    except TimeoutError:
+                        await self._store.beat()
                     news.clear()
                     self._feed.clear()
                     coming = asyncio.create_task(self._render())
                     continue
                 is_small = 4 * (batch.rows + batch.commands) < self._rows_max
                 coming = asyncio.create_task(self._render(_PACE_S if is_small else 0.0))
-                await self._store.write(batch, self.position)
+                await self._write(batch)
                 self._count(batch)
         finally:
             loop.remove_reader(self._feed.fileno())
@@ -152,11 +179,31 @@ class Projection:
             if not coming.cancelled():
                 coming.exception()
 
+    async def _write(self, batch: _core.FeedBatch) -> None:
+        self._writing = Position(batch.sequence, batch.part)
+        if self._is_around:
+            self._counts["dead_total"] += await self._store.write_around(batch, self.position)
+            self._is_around = False
+            self._log.error("rows were put aside", projection=self.name, sequence=batch.sequence)
+        else:
+            await self._store.write(batch, self.position)
+        if self._writing >= self._refused:
+            self._size = self._rows_max
+
+    def _narrow(self, error: DataError) -> None:
+        """Ten times smaller batches come next; a single row that is refused is put aside."""
+        self._refused = max(self._refused, self._writing)
+        if self._size > 1:
+            self._size = max(1, self._size // 10)
+        else:
+            self._is_around = True
+        self._log.warning("rows are refused", projection=self.name, reason=str(error))
+
     async def _render(self, pause_s: float = 0.0) -> _core.FeedBatch | None:
         await asyncio.sleep(pause_s)
         # The thread cannot be interrupted: it ends before a cancellation is answered.
         loop = asyncio.get_running_loop()
-        rendering = loop.run_in_executor(self._renderer, self._feed.batch, self._rows_max)
+        rendering = loop.run_in_executor(self._renderer, self._feed.batch, self._size)
         try:
             return await asyncio.shield(rendering)
         except asyncio.CancelledError:
@@ -190,3 +237,10 @@ async def keep_positions(
             except OSError as error:
                 log.warning("a position is not kept", projection=name, reason=str(error))
         await asyncio.sleep(_KEEP_INTERVAL_S)
+
+
+def _raise_if_cancelled() -> None:
+    """A database driver may lose a cancellation that comes just as its wait ends."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
