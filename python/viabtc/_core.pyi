@@ -471,13 +471,6 @@ def keep_feed_position(directory: str, name: str, sequence: int | None) -> None:
 def write_snapshot(directory: str) -> dict[str, Any]:
     """Loads the newest snapshot, replays the closed segments, audits, writes the next snapshot."""
 
-def give_way() -> None:
-    """Gives this process least priority for processor and disk, and ends it when its parent ends.
-
-    Raises:
-        OSError: the system refuses.
-    """
-
 def inspect_journal(
     directory: str,
     visit: Callable[[dict[str, Any]], None] | None = None,

@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 journal_app = typer.Typer(no_args_is_help=True, help="Look at the files of an engine.")
 app.add_typer(journal_app, name="journal")
+klines_app = typer.Typer(no_args_is_help=True, help="Check and rebuild market data in Redis.")
+app.add_typer(klines_app, name="klines")
 
 ConfigFile = Annotated[
     Path, typer.Argument(help="The service's configuration file.", show_default=False)
@@ -184,33 +186,53 @@ def journal_dump(
 
 
 @journal_app.command("snapshot")
-def journal_snapshot(
-    directory: DataDirectory,
-    give_way: Annotated[  # noqa: FBT002 - typer takes a flag as a keyword
-        bool,
-        typer.Option("--give-way", help="Take least priority, and end with the parent process."),
-    ] = False,
-) -> None:
+def journal_snapshot(directory: DataDirectory) -> None:
     """Make the next snapshot from the closed segments; the engine may run meanwhile."""
     from viabtc import journal
 
-    if give_way:
-        journal.give_way()
     raise SystemExit(journal.snapshot(directory))
 
 
-@journal_app.command("repair")
-def journal_repair(
-    directory: DataDirectory,
-    from_mysql: Annotated[
-        Path | None,
-        typer.Option(help="A matchengine file with the database of the operation log."),
-    ] = None,
-) -> None:
-    """Bring back what a damaged journal lost, from where it was also written."""
-    from viabtc import journal
+@klines_app.command("verify")
+def klines_verify(config: ConfigFile) -> None:
+    """Compare the market data in Redis with the topic of deals, without changing anything."""
+    from viabtc.marketprice import tools
 
-    raise SystemExit(journal.repair(directory, from_mysql))
+    raise SystemExit(tools.verify(config))
+
+
+@klines_app.command("rebuild")
+def klines_rebuild(config: ConfigFile) -> None:
+    """Write the market data in Redis anew from the topic of deals; marketprice must be stopped."""
+    from viabtc.marketprice import tools
+
+    raise SystemExit(tools.rebuild(config))
+
+
+@app.command("import-deals")
+def import_deals(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Past deals, CSV: time, market, price, amount, side, id.", show_default=False
+        ),
+    ],
+    config: Annotated[
+        Path | None, typer.Option(help="A marketprice file: add them to its Redis.")
+    ] = None,
+    data: Annotated[
+        Path, typer.Option(help="Without a file: the data of `viabtc run`, which is stopped.")
+    ] = Path("viabtc-data"),
+    timezone: Annotated[
+        str, typer.Option(help="Zone of `viabtc run`, when it is not the machine's.")
+    ] = "",
+) -> None:
+    """Add past deals to candles, last prices and recent deals."""
+    from viabtc.marketprice import tools
+
+    if config is not None:
+        raise SystemExit(tools.import_into_redis(file, config))
+    raise SystemExit(tools.import_into_directory(file, data, timezone))
 
 
 @app.command()

@@ -65,7 +65,7 @@ class TopicsStore:
         self._log = log
         self._producer: AIOKafkaProducer | None = None
         self._position = Position()
-        self._saved_at = float("-inf")
+        self._saved_s = float("-inf")
 
     async def position(self) -> Position:
         """As `Store.position`: what all topics hold."""
@@ -215,9 +215,9 @@ class TopicsStore:
 
     def _save(self, *, is_due: bool = False) -> None:
         now = asyncio.get_running_loop().time()
-        if not self.sent or (not is_due and now - self._saved_at < _SAVE_INTERVAL_S):
+        if not self.sent or (not is_due and now - self._saved_s < _SAVE_INTERVAL_S):
             return
-        self._saved_at = now
+        self._saved_s = now
         document = {
             "position": [self._position.sequence, self._position.part],
             "topics": {topic: asdict(sent) for topic, sent in self.sent.items()},

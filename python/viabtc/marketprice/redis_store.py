@@ -41,8 +41,10 @@ T = TypeVar("T")
 class RedisStore:
     """The keys of one database."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, *, is_reader: bool = False) -> None:
         self._client = client
+        self._is_reader = is_reader
+        """Whether nothing may be changed."""
         self._expected: bytes | None = None
         """Text of the position key as it was left."""
         self._is_whole = True
@@ -85,6 +87,8 @@ class RedisStore:
     async def _load(self, kept_from: dict[str, int]) -> tuple[Position | None, dict[str, Stored]]:
         client = self._client
         if await client.exists(REWRITING):
+            if self._is_reader:
+                raise StoreError("redis: everything is being written anew")
             # Somebody died while everything was written anew: half of it is worth nothing.
             await self._replace([], Position())
             return None, {}

@@ -51,8 +51,17 @@ class Snapshots:
         except _core.UnavailableError:
             return
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "viabtc", "journal", "snapshot", "--give-way"),
-            str(self._settings.data),
+            *(
+                "nice",
+                "-n",
+                "10",
+                sys.executable,
+                "-m",
+                "viabtc",
+                "journal",
+                "snapshot",
+                str(self._settings.data),
+            ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

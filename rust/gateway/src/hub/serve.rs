@@ -56,7 +56,7 @@ const UNANSWERED_MAX: u32 = 256;
 const MAILBOX_BYTES_MAX: usize = 16 << 20;
 
 /// Pause between looks at all connections, and the longest sleep.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(500);
 
 /// Pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,104 @@
+"""`viabtc klines` and `viabtc import-deals`: tools for market data that nobody else writes."""
+
+import asyncio
+import fcntl
+import json
+import socket
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from viabtc.edges.kafka import TopicError, open_topic
+from viabtc.edges.redis import open_redis
+from viabtc.marketprice.board import BoardSettings
+from viabtc.marketprice.embedded import FILE
+from viabtc.marketprice.rebuild import RebuildError, Report, from_file, from_topic
+from viabtc.marketprice.redis_store import RedisStore
+from viabtc.marketprice.settings import MarketpriceSettings, read_marketprice
+from viabtc.marketprice.sqlite_store import open_sqlite_store
+from viabtc.marketprice.store import StoreError
+from viabtc.protocol.addresses import read_place
+from viabtc.service.failure import EXIT_FAULT, EXIT_OK, StartFailure
+
+_TIMEOUT_S = 10.0
+"""Calls of the broker end within this."""
+
+
+def verify(config: Path) -> int:
+    """Compares Redis with the topic; the exit code."""
+    settings, _ = read_marketprice(config)
+    return _run(_against_topic(settings, is_written=False))
+
+
+def rebuild(config: Path) -> int:
+    """Writes Redis anew from the topic; the exit code."""
+    settings, _ = read_marketprice(config)
+    _check_stopped(settings)
+    return _run(_against_topic(settings, is_written=True))
+
+
+def import_into_redis(file: Path, config: Path) -> int:
+    """Adds past deals to Redis; the exit code."""
+    settings, _ = read_marketprice(config)
+    _check_stopped(settings)
+
+    async def work() -> Report:
+        async with open_redis(settings.redis, is_once=True) as client:
+            return await from_file(RedisStore(client), settings.board, file)
+
+    return _run(work())
+
+
+def import_into_directory(file: Path, data: Path, timezone: str) -> int:
+    """Adds past deals to the market data of `viabtc run`, which must be stopped; the exit code."""
+
+    async def work() -> Report:
+        async with open_sqlite_store(data / FILE) as store:
+            return await from_file(store, BoardSettings(timezone=timezone), file)
+
+    if not data.is_dir():
+        raise StartFailure(f"{data} is no directory", "name the data directory of `viabtc run`")
+    with (data / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StartFailure(f"an engine uses {data}", "stop `viabtc run` first") from error
+        return _run(work())
+
+
+async def _against_topic(settings: MarketpriceSettings, *, is_written: bool) -> Report:
+    async with (
+        open_redis(settings.redis, is_once=True) as client,
+        open_topic(settings.deals, timeout_s=_TIMEOUT_S) as reader,
+    ):
+        store = RedisStore(client, is_reader=not is_written)
+        return await from_topic(store, reader, settings.board, is_written=is_written)
+
+
+def _check_stopped(settings: MarketpriceSettings) -> None:
+    """Raises when the service answers: it would undo what is written."""
+    for address in settings.bind:
+        place = read_place(address)
+        if place is None or not address.lower().startswith("tcp@"):
+            continue
+        try:
+            socket.create_connection(place, timeout=1).close()
+        except OSError:
+            continue
+        raise StartFailure(
+            f"somebody listens on {address}: marketprice keeps what it knows in Redis",
+            "stop marketprice first",
+        )
+
+
+def _run(work: Coroutine[Any, Any, Report]) -> int:
+    try:
+        report = asyncio.run(work)
+    except RebuildError as error:
+        raise StartFailure(str(error), "nothing was changed; correct it and try again") from error
+    except StoreError as error:
+        raise StartFailure(str(error), "start the store, or correct its address") from error
+    except TopicError as error:
+        raise StartFailure(f"kafka: {error}", "start the broker, or correct deals") from error
+    print(json.dumps(report))  # noqa: T201 - the tool's answer
+    return EXIT_OK if report["ok"] else EXIT_FAULT
