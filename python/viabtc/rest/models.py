@@ -80,11 +80,14 @@ class Ticker(BaseModel):
     turnover: Number = Field(description="Traded quote.")
 
 
-class Depth(BaseModel):
-    """Levels of the book, best first, each [price, amount]."""
+Level = Annotated[list[Number], Field(min_length=2, max_length=2, description="[price, amount]")]
 
-    asks: list[tuple[Number, Number]]
-    bids: list[tuple[Number, Number]]
+
+class Depth(BaseModel):
+    """Levels of the book, best first."""
+
+    asks: list[Level]
+    bids: list[Level]
 
 
 class Trade(BaseModel):
