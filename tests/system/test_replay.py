@@ -101,8 +101,14 @@ def test_an_exchange_that_is_not_there_is_said_to_be_missing(events: Path) -> No
 
 
 @contextmanager
-def forging(place: Place, honest: bytes, forged: bytes) -> Iterator[Place]:
-    """A front door that replaces what a pattern finds in the answers of another."""
+def forging(
+    place: Place, honest: bytes, forged: bytes, last_word: bytes | None = None
+) -> Iterator[Place]:
+    """A front door that replaces what a pattern finds in the answers of another.
+
+    Args:
+        last_word: It hangs up on the first request that holds this.
+    """
 
     class Handler(StreamRequestHandler):
         def handle(self) -> None:
@@ -111,7 +117,10 @@ def forging(place: Place, honest: bytes, forged: bytes) -> Iterator[Place]:
                     while (line := self.rfile.readline()) != b"\r\n":
                         if line.lower().startswith(b"content-length"):
                             size = int(line.split(b":")[1])
-                    answer = door.post(self.rfile.read(size))
+                    request = self.rfile.read(size)
+                    if last_word is not None and last_word in request:
+                        return
+                    answer = door.post(request)
                     body = re.sub(honest, forged, answer.body)
                     head = post(body).replace(b"POST / HTTP/1.1", b"HTTP/1.1 200 OK")
                     self.wfile.write(head)
@@ -146,3 +155,10 @@ def test_a_wrong_answer_fails_its_check(
         code, said = replay(events, false_place, "--market", "ETHBTC")
     assert code == 1, said
     assert any("FAILED" in line for line in said.splitlines() if row in line), said
+
+
+def test_a_connection_that_ends_on_the_way_is_said_and_fails(place: Place, events: Path) -> None:
+    with forging(place, b"", b"", last_word=b"order.put_market") as hanging_up:
+        code, said = replay(events, hanging_up, "--market", "ETHBTC")
+    assert code == 1, said
+    assert any("FAILED" in line for line in said.splitlines() if "connection" in line), said
