@@ -50,6 +50,7 @@ TIMES: Final = re.compile(
 
 FLOATS: Final = {
     "accessws/sources.py": "paces in seconds",
+    "edges/mysql.py": "seconds of microseconds",
     "edges/rpc.py": "when a link was last heard",
     "edges/systemd.py": "seconds of microseconds",
     "journal.py": "seconds of microseconds",

@@ -34,6 +34,8 @@ CUT_STEP: Final = int(os.environ.get("VIABTC_CUT_STEP") or 8)
 """Bytes between two cuts of an exchange; 1 tries every byte."""
 
 DEADLINE_S: Final = 60.0
+LOOK_S: Final = 0.005
+"""Pause between looks at a condition."""
 
 
 class Log:
@@ -100,7 +102,7 @@ async def until(is_so: Callable[[], bool], rig: Rig) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not is_so():
         assert time.monotonic() < deadline, rig.log.lines[-5:]
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(LOOK_S)
 
 
 @pytest.fixture
