@@ -225,6 +225,10 @@ SLEEPERS: Final = {
 """Files that may sleep, with the reason."""
 
 
+LOOK_S_MAX: Final = 0.05
+"""A pause that is no longer is one between two looks at a condition."""
+
+
 def sleeps(path: Path) -> Iterator[int]:
     """Lines that let time pass, other than between two looks at a condition."""
     for node in ast.walk(tree_of(path)):
@@ -232,7 +236,9 @@ def sleeps(path: Path) -> Iterator[int]:
             is_sleep = node.func.attr == "sleep"
             pause = node.args[0] if node.args else None
             is_look = isinstance(pause, ast.Name) and pause.id.endswith("LOOK_S")
-            if is_sleep and not is_look:
+            seconds = pause.value if isinstance(pause, ast.Constant) else None
+            is_short = isinstance(seconds, int | float) and seconds <= LOOK_S_MAX
+            if is_sleep and not (is_look or is_short):
                 yield node.lineno
 
 
