@@ -153,3 +153,58 @@ fn a_configuration_that_lacks_what_the_state_uses_is_refused_by_name() {
     let words = refused(&|config| config.markets.clear());
     assert!(words.contains("market BTCBCH is missing") && words.contains("open orders"));
 }
+
+/// Puts `to` where `from` stands first as a number of 16 bytes.
+fn replaced(bytes: &[u8], from: i128, to: i128) -> Vec<u8> {
+    let place = bytes.windows(16).position(|window| window == from.to_le_bytes());
+    let place = place.expect("the number stands in the snapshot");
+    let mut bytes = bytes.to_vec();
+    bytes[place..place + 16].copy_from_slice(&to.to_le_bytes());
+    bytes
+}
+
+/// Each of these is a number that a state could hold, beside others that contradict it.
+#[test]
+fn a_snapshot_that_contradicts_itself_is_refused_with_the_invariant() {
+    let exchange = traded();
+    let bytes = snapshot(&exchange);
+    let refused = |changed: &[u8]| match restore(exchange.config().clone(), changed) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it was accepted"),
+    };
+    // User 1 keeps 9 BTC available, with twelve decimals.
+    let available = 9 * 1_000_000_000_000;
+    let words = refused(&replaced(&bytes, available, available - 1));
+    assert!(words.contains("funds are conserved"), "{words}");
+    // User 2 has 10 BCH frozen for his bid of 1, and 80 available, with twenty decimals.
+    let one = 100_000_000_000_000_000_000;
+    let moved = replaced(&bytes, 10 * one, 10 * one + 1);
+    let words = refused(&replaced(&moved, 80 * one, 80 * one - 1));
+    assert!(words.contains("frozen funds equal what open orders need"), "{words}");
+}
+
+#[test]
+fn a_snapshot_with_orders_out_of_priority_is_refused() {
+    let mut exchange = exchange();
+    fund(&mut exchange, 77, BTC, 10 * ONE);
+    limit(&mut exchange, 77, Side::Ask, ONE, 11 * ONE);
+    limit(&mut exchange, 77, Side::Ask, ONE, 11 * ONE);
+    let bytes = snapshot(&exchange);
+    let swapped = {
+        // The ids of both orders, each before its owner; balances stand before all orders.
+        let id = |id: u64| [id.to_le_bytes(), 77u64.to_le_bytes()].concat();
+        let place = |id: &[u8]| bytes.windows(16).rposition(|window| window == id).expect("an id");
+        let (first, second) = (place(&id(1)), place(&id(2)));
+        let mut bytes = bytes.clone();
+        bytes[first..first + 16].copy_from_slice(&id(2));
+        bytes[second..second + 16].copy_from_slice(&id(1));
+        bytes
+    };
+    match restore(exchange.config().clone(), &swapped) {
+        Err(error) => {
+            let words = error.to_string();
+            assert!(words.contains("orders stand in priority"), "{words}");
+        }
+        Ok(_) => panic!("it was accepted"),
+    }
+}
