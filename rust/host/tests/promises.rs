@@ -142,3 +142,32 @@ fn a_clock_that_is_set_back_holds_time_still() {
     assert!(is_success(&replies.recv_timeout(DEADLINE).unwrap().1, 0));
     assert_eq!(commands(&disk)[4..], [(5, 6_000)]);
 }
+
+#[test]
+fn batches_that_share_a_turn_get_their_own_replies() {
+    let disk = SimulatedDisk::new();
+    let host = Host::start_on(disk.clone(), options()).unwrap();
+    std::thread::scope(|scope| {
+        // The engine's thread waits in a task until both batches stand in its queue.
+        let (begun, has_begun) = sync_channel(1);
+        let (go_on, may_go_on) = sync_channel::<()>(1);
+        let host = &host;
+        scope.spawn(move || {
+            host.inspect(move |_| {
+                begun.send(()).unwrap();
+                may_go_on.recv_timeout(DEADLINE).unwrap();
+            })
+            .unwrap();
+        });
+        has_begun.recv_timeout(DEADLINE).unwrap();
+        let first = submit(host, &disk, &[update(1, "1"), update(1, "1")]);
+        let second = submit(host, &disk, &[update(2, "-9"), update(2, "1"), update(3, "1")]);
+        go_on.send(()).unwrap();
+        let accepted = |replies: Receiver<(SimulatedDisk, Replies)>| -> Vec<bool> {
+            let (_, replies) = replies.recv_timeout(DEADLINE).unwrap();
+            (0..replies.len()).map(|index| is_success(&replies, index)).collect()
+        };
+        assert_eq!(accepted(first), [true, false]);
+        assert_eq!(accepted(second), [false, true, true]);
+    });
+}

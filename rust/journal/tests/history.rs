@@ -4,7 +4,7 @@ mod support;
 
 use support::*;
 use viabtc_journal::simulated::SimulatedDisk;
-use viabtc_journal::{Journal, JournalError, inspect, segment_name};
+use viabtc_journal::{Journal, JournalError, inspect, remove_obsolete, segment_name};
 
 /// Bytes of a record beside its payload, as its drawing says.
 const FRAME_BYTES: usize = 73;
@@ -77,4 +77,21 @@ fn what_is_cut_from_a_torn_end_is_gone_from_the_file() {
     let end = *offsets(&torn).last().unwrap();
     let rest = torn.bytes(&segment_name(1)).split_off(end);
     assert!(rest.iter().all(|byte| *byte == 0), "bytes of the torn end are left behind byte {end}");
+}
+
+#[test]
+fn a_segment_that_holds_one_command_behind_the_snapshot_stays() {
+    let disk = SimulatedDisk::new();
+    let (mut journal, _) = open(&disk).unwrap();
+    write(&mut journal, 1..=4).unwrap();
+    journal.commit().unwrap();
+    snapshot(&disk, 4, b"state").unwrap();
+    write(&mut journal, 5..=5).unwrap();
+    journal.rotate(0).unwrap();
+    write(&mut journal, 6..=6).unwrap();
+    journal.commit().unwrap();
+    drop(journal);
+    remove_obsolete(&disk, 1, &[]).unwrap();
+    let (_, recovered) = recover(&disk, 64 << 10).unwrap();
+    assert_eq!(recovered, 6);
 }

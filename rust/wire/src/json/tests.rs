@@ -157,3 +157,10 @@ proptest! {
         let _ = read_array(&bytes);
     }
 }
+
+#[test]
+fn nesting_ends_at_128_levels() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    assert!(read_array(nested(128).as_bytes()).is_ok());
+    assert!(read_array(nested(129).as_bytes()).is_err());
+}
