@@ -468,6 +468,34 @@ def keep_feed_position(directory: str, name: str, sequence: int | None) -> None:
         OSError: the file of positions cannot be used.
     """
 
+def take_over(
+    config: str,
+    directory: str,
+    *,
+    time_us: int,
+    last_order: int,
+    last_deal: int,
+    operlog_id: int,
+    balances: Sequence[tuple[int, str, int, str]],
+    orders: Sequence[tuple[int, int, int, int, int, str, Sequence[str]]],
+    operations: Sequence[tuple[int, int, int, bytes]],
+) -> dict[str, Any]:
+    """Makes an empty directory's journal begin with an original's slice and the log behind it.
+
+    Args:
+        balances: user, asset, kind (1 available, 2 frozen), amount.
+        orders: id, side, creation and last change in microseconds, user, market, texts of price,
+            amount, taker_fee, maker_fee, left, deal_stock, deal_money, deal_fee.
+        operations: number, time in microseconds, command, text of the parameters.
+
+    Returns:
+        operlog_id, order_id, deal_id, digest, sums by asset, orders by market.
+
+    Raises:
+        ConfigError, ValueError: a row that the configuration does not fit.
+        StartError: the rows do not fit together, or the directory holds a journal.
+    """
+
 def write_snapshot(directory: str) -> dict[str, Any]:
     """Loads the newest snapshot, replays the closed segments, audits, writes the next snapshot."""
 

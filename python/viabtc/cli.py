@@ -264,6 +264,19 @@ def schema(
 
 
 @app.command()
+def migrate(
+    source: Annotated[
+        Path,
+        typer.Option("--from", help="The stopped original's matchengine file.", show_default=False),
+    ],
+) -> None:
+    """Take the databases of a stopped original over into an empty data directory."""
+    from viabtc import migrate as takeover
+
+    raise SystemExit(takeover.migrate(source))
+
+
+@app.command()
 def audit(
     control: Annotated[
         str, typer.Option(help="Control app of an engine.")

@@ -10,6 +10,7 @@ mod hub;
 mod market;
 mod ports;
 mod push;
+mod takeover;
 mod wake;
 
 use pyo3::prelude::*;
@@ -35,6 +36,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ports::RpcClient>()?;
     module.add_class::<hub::Hub>()?;
     module.add_function(wrap_pyfunction!(engine::validate_config, module)?)?;
+    module.add_function(wrap_pyfunction!(takeover::take_over, module)?)?;
     module.add_function(wrap_pyfunction!(files::keep_feed_position, module)?)?;
     module.add_function(wrap_pyfunction!(files::write_snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(files::inspect_journal, module)?)

@@ -31,6 +31,7 @@ pub mod query;
 pub mod rejection;
 mod resting;
 pub mod snapshot;
+mod takeover;
 pub mod updates;
 
 pub use audit::Violation;
@@ -45,3 +46,4 @@ pub use order::{Order, OrderKind, Side, Source};
 pub use query::{Depth, MarketSummary};
 pub use rejection::Rejection;
 pub use snapshot::RestoreError;
+pub use takeover::Found;

@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::book::Handle;
-use crate::config::Config;
+use crate::config::{AssetConfig, Config, MarketConfig};
 use crate::decimal::{DIGITS_MAX, Decimal, power_of_ten};
 use crate::exchange::{Counters, Exchange};
 use crate::ids::{AssetId, MarketId, OrderId, Time, UserId};
@@ -19,7 +19,7 @@ use crate::order::{Order, OrderKind, Side, Source};
 use crate::resting::order_of;
 use crate::updates::UpdateKey;
 
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// Bytes collected before they go to the sink.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -60,34 +60,16 @@ impl Exchange {
         out.u64(config.assets.len() as u64);
         for (index, asset) in config.assets.iter().enumerate() {
             let totals = self.asset_totals(AssetId(index as u16));
-            out.text(&asset.name);
-            out.u8(asset.save_scale);
-            out.i128(totals.supply);
-            out.i128(totals.fees_collected);
+            out.asset(asset, totals.supply, totals.fees_collected);
         }
         out.u64(config.markets.len() as u64);
         for market in &config.markets {
-            out.text(&market.name);
-            out.u64(u64::from(market.base.0));
-            out.u64(u64::from(market.quote.0));
-            out.u8(market.base_scale);
-            out.u8(market.quote_scale);
-            out.u8(market.fee_scale);
+            out.market(market);
         }
         let balances = self.balances();
         out.u64(balances.len() as u64);
         for (user, asset, balance) in balances {
-            out.u64(u64::from(user.0));
-            out.u64(u64::from(asset.0));
-            for value in [balance.available, balance.frozen] {
-                match value {
-                    None => out.u8(ABSENT),
-                    Some(value) => {
-                        out.u8(PRESENT);
-                        out.i128(value);
-                    }
-                }
-            }
+            out.balance(user, asset, balance);
         }
         for market in &self.markets {
             for side in [Side::Ask, Side::Bid] {
@@ -336,9 +318,10 @@ struct SavedMarket {
     problem: Option<String>,
 }
 
-struct Out<'a> {
-    bytes: Vec<u8>,
-    sink: &'a mut dyn FnMut(&[u8]),
+/// Writes a state piece by piece.
+pub(crate) struct Out<'a> {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) sink: &'a mut dyn FnMut(&[u8]),
 }
 
 impl Out<'_> {
@@ -349,16 +332,16 @@ impl Out<'_> {
         self.bytes.extend_from_slice(bytes);
     }
 
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         (self.sink)(&self.bytes);
         self.bytes.clear();
     }
 
-    fn u8(&mut self, value: u8) {
+    pub(crate) fn u8(&mut self, value: u8) {
         self.put(&[value]);
     }
 
-    fn u64(&mut self, value: u64) {
+    pub(crate) fn u64(&mut self, value: u64) {
         self.put(&value.to_le_bytes());
     }
 
@@ -371,7 +354,37 @@ impl Out<'_> {
         self.put(text.as_bytes());
     }
 
-    fn order(&mut self, order: &Order) {
+    pub(crate) fn asset(&mut self, asset: &AssetConfig, supply: i128, fees_collected: i128) {
+        self.text(&asset.name);
+        self.u8(asset.save_scale);
+        self.i128(supply);
+        self.i128(fees_collected);
+    }
+
+    pub(crate) fn market(&mut self, market: &MarketConfig) {
+        self.text(&market.name);
+        self.u64(u64::from(market.base.0));
+        self.u64(u64::from(market.quote.0));
+        self.u8(market.base_scale);
+        self.u8(market.quote_scale);
+        self.u8(market.fee_scale);
+    }
+
+    pub(crate) fn balance(&mut self, user: UserId, asset: AssetId, balance: Balance) {
+        self.u64(u64::from(user.0));
+        self.u64(u64::from(asset.0));
+        for value in [balance.available, balance.frozen] {
+            match value {
+                None => self.u8(ABSENT),
+                Some(value) => {
+                    self.u8(PRESENT);
+                    self.i128(value);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn order(&mut self, order: &Order) {
         self.u64(order.id.0);
         self.u64(u64::from(order.user.0));
         match order.source.as_str() {

@@ -18,6 +18,7 @@ pub mod record;
 pub mod recovery;
 pub mod snapshots;
 pub mod start;
+pub mod takeover;
 
 pub use batch::{Batch, Layout, Refused, Replies, ReplyTo};
 pub use fault::Fault;

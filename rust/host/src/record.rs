@@ -14,6 +14,16 @@ pub const KIND_DIGEST: u8 = 2;
 /// The configuration that the following commands were applied under: [`write_config`].
 pub const KIND_CONFIG: u8 = 5;
 
+/// A piece of the state that the journal begins with, taken over from elsewhere: [`STATE_ENDS`] or
+/// [`STATE_GOES_ON`], then bytes of [`crate::recovery::write_state`].
+pub const KIND_STATE: u8 = 8;
+
+/// First byte of the last piece of a state.
+pub const STATE_ENDS: u8 = 1;
+
+/// First byte of its other pieces.
+pub const STATE_GOES_ON: u8 = 0;
+
 /// Appends a configuration.
 pub fn write_config(config: &Config, out: &mut Vec<u8>) {
     let mut writer = Writer(out);

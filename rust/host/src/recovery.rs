@@ -8,7 +8,9 @@ use viabtc_journal::Record;
 use crate::codec::{CodecError, Origin, command_number, read_command};
 use crate::configs;
 use crate::fault;
-use crate::record::{KIND_COMMAND, KIND_CONFIG, KIND_DIGEST, read_config, write_config};
+use crate::record::{
+    KIND_COMMAND, KIND_CONFIG, KIND_DIGEST, KIND_STATE, STATE_ENDS, read_config, write_config,
+};
 
 /// Why files that are readable do not lead to a state.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,9 @@ pub enum RecoveryError {
         /// Of the snapshot.
         sequence: u64,
     },
+    /// The state that the journal begins with has no end.
+    #[error("the journal begins with a state whose end is missing: it was being taken over")]
+    Unfinished,
     /// An invariant does not hold.
     #[error("audit: {0}")]
     Audit(Violation),
@@ -68,6 +73,8 @@ pub struct Replay {
     events: Vec<Event>,
     /// Digest of the configuration; 0 without one.
     config: u64,
+    /// Pieces so far of the state that the journal begins with.
+    pieces: Vec<u8>,
     /// Commands applied from the journal.
     pub replayed: u64,
 }
@@ -75,7 +82,7 @@ pub struct Replay {
 impl Replay {
     /// From nothing.
     pub fn empty() -> Replay {
-        Replay { exchange: None, events: Vec::new(), config: 0, replayed: 0 }
+        Replay { exchange: None, events: Vec::new(), config: 0, pieces: Vec::new(), replayed: 0 }
     }
 
     /// From a snapshot's content.
@@ -102,7 +109,7 @@ impl Replay {
         }
         let exchange = exchange?;
         let config = configs::digest(exchange.config());
-        Ok(Replay { exchange: Some(exchange), events: Vec::new(), config, replayed: 0 })
+        Ok(Replay { exchange: Some(exchange), config, ..Replay::empty() })
     }
 
     /// Applies one record; `visit` gets each command's origin, parameters' text and events.
@@ -123,6 +130,15 @@ impl Replay {
                 None => Exchange::new(config),
                 Some(exchange) => exchange.reconfigure(config)?,
             });
+            return Ok(());
+        }
+        if record.kind == KIND_STATE {
+            let (first, piece) = record.payload.split_first().ok_or(codec(CodecError::Short))?;
+            self.pieces.extend_from_slice(piece);
+            if *first == STATE_ENDS {
+                let pieces = std::mem::take(&mut self.pieces);
+                *self = Replay::from_snapshot(&mut &pieces[..])?;
+            }
             return Ok(());
         }
         if record.kind != KIND_COMMAND && record.kind != KIND_DIGEST {
@@ -157,6 +173,9 @@ impl Replay {
     /// # Errors
     /// When an invariant does not hold.
     pub fn finish(self) -> Result<Option<Exchange>, RecoveryError> {
+        if !self.pieces.is_empty() {
+            return Err(RecoveryError::Unfinished);
+        }
         if let Some(exchange) = &self.exchange {
             exchange.audit().map_err(RecoveryError::Audit)?;
         }

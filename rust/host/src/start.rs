@@ -54,6 +54,12 @@ pub enum StartError {
     /// The files do not lead to a state.
     #[error(transparent)]
     State(#[from] RecoveryError),
+    /// A state was to be put where there is one.
+    #[error("{path} holds a journal already")]
+    Used {
+        /// As configured.
+        path: String,
+    },
     /// No thread.
     #[error("cannot start the engine's thread: {0}")]
     Thread(io::Error),
@@ -90,6 +96,7 @@ impl StartError {
                 "nothing was changed: start the version of viabtc that wrote the journal, and keep a \
                  copy of the directory"
             }
+            StartError::Used { .. } => "choose an empty data directory, or move that one aside",
             StartError::Thread(_) => "raise the limit of threads of this user",
         }
     }

@@ -1,0 +1,120 @@
+//! A journal that begins with a state that somebody else kept.
+
+use std::path::Path;
+
+use viabtc_engine::{Events, Exchange, Stamp, Time};
+use viabtc_journal::{Journal, Options};
+use viabtc_wire::request::{Names, Request, decode};
+
+use crate::record::{KIND_STATE, STATE_ENDS, STATE_GOES_ON};
+use crate::recovery::write_state;
+use crate::start::{StartError, open_directory};
+
+/// Bytes of a state in one record, far below the size of any segment.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// An entry of an operation log.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Its number.
+    pub id: u64,
+    /// When, in microseconds.
+    pub time: i64,
+    /// RPC number of its method.
+    pub command: u32,
+    /// A JSON array's text.
+    pub params: Vec<u8>,
+}
+
+/// Why an operation log does not continue a state.
+#[derive(Debug, thiserror::Error)]
+pub enum RedoError {
+    /// A number is missing.
+    #[error("entry {expected} of the operation log is missing: the next one is {found}")]
+    Gap {
+        /// The number that should come.
+        expected: u64,
+        /// The number that came.
+        found: u64,
+    },
+    /// An entry that was applied once cannot be applied again.
+    #[error("entry {id} of the operation log cannot be applied: {reason}")]
+    Refused {
+        /// Of the entry.
+        id: u64,
+        /// The engine's words.
+        reason: String,
+    },
+}
+
+/// Applies entries behind the state's last, without gaps, as they were applied when they came: amounts
+/// are read with the decimals that took effect, unlike the original's own redo. Time does not run
+/// backwards: an entry that says so counts as of its predecessor's time.
+///
+/// # Errors
+/// See [`RedoError`].
+pub fn redo(
+    exchange: &mut Exchange,
+    names: &Names,
+    operations: &[Operation],
+) -> Result<(), RedoError> {
+    let mut events = Events::new();
+    for Operation { id, time, command, params } in operations {
+        let expected = exchange.operlog_id() + 1;
+        if *id != expected {
+            return Err(RedoError::Gap { expected, found: *id });
+        }
+        let refused = |reason: String| RedoError::Refused { id: *id, reason };
+        let write = match decode(*command, params, names) {
+            Ok(Request::Write(write)) => write,
+            Ok(Request::Query(_)) => return Err(refused("it changes nothing".to_owned())),
+            Err(error) => return Err(refused(format!("its parameters: {error:?}"))),
+        };
+        let sequence = exchange.sequence() + 1;
+        let stamp = Stamp { sequence, time: Time((*time).max(exchange.time().0)) };
+        events.clear();
+        exchange
+            .apply(stamp, &write, &mut events)
+            .map_err(|rejection| refused(rejection.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Makes the journal of `directory`, which must not hold one, begin with a state.
+///
+/// # Errors
+/// When there is a journal, and when files cannot be used.
+pub fn begin_journal(directory: &Path, exchange: &Exchange, now: i64) -> Result<(), StartError> {
+    let storage = open_directory(directory)?;
+    let options = Options {
+        segment_bytes: 64 << 20,
+        is_synced: true,
+        opened: b"viabtc migrate".to_vec(),
+        time: now.max(exchange.time().0),
+        is_prepared_ahead: false,
+    };
+    let time = options.time;
+    let mut is_used = false;
+    let recovered = Journal::open(&storage, options, 0, &mut |_, _, _| {
+        is_used = true;
+        false
+    });
+    if is_used {
+        return Err(StartError::Used { path: directory.display().to_string() });
+    }
+    let mut journal = recovered?.journal;
+    let mut state = Vec::new();
+    write_state(exchange, &mut |piece| state.extend_from_slice(piece));
+    let mut pieces = state.chunks(PIECE_BYTES).peekable();
+    while let Some(piece) = pieces.next() {
+        let first = if pieces.peek().is_none() { STATE_ENDS } else { STATE_GOES_ON };
+        let payload = [&[first], piece].concat();
+        if journal.needs_rotation(payload.len()) {
+            journal.rotate(0)?;
+        }
+        journal.append(KIND_STATE, 0, time, &payload)?;
+        journal.commit()?;
+    }
+    journal.seal(exchange.digest(), time)?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! A journal that begins with a state: it starts, counts on, makes snapshots, and is made once only.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use viabtc_engine::{
+    AssetId, Balance, Exchange, Found, MarketId, Order, OrderId, OrderKind, Side, Source, Time,
+    UserId,
+};
+use viabtc_host::config_file::{ConfigFile, read_config};
+use viabtc_host::follow::Follower;
+use viabtc_host::snapshots::write_snapshot;
+use viabtc_host::takeover::{Operation, RedoError, begin_journal, redo};
+use viabtc_host::{Fault, Host, Options, StartError};
+use viabtc_journal::Directory;
+use viabtc_wire::request::Names;
+
+const CONFIG: &str = r#"{
+    "assets": [{"name": "BTC", "prec_save": 12, "prec_show": 8}, {"name": "USDT", "prec_save": 20, "prec_show": 8}],
+    "markets": [{"name": "BTCUSDT", "stock": {"name": "BTC", "prec": 8}, "money": {"name": "USDT", "prec": 8},
+                 "min_amount": "0.001"}]
+}"#;
+
+/// Users enough for a state of several pieces.
+const USERS: u32 = 12_000;
+
+/// Recent times, so that updates of the log are not forgotten yet.
+fn now() -> i64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as i64
+}
+
+fn config() -> ConfigFile {
+    read_config(CONFIG).unwrap()
+}
+
+fn start(directory: &Path) -> Result<Host, StartError> {
+    let on_fault = |fault: &Fault<'_>| panic!("{fault}");
+    let options = Options { segment_bytes: 1 << 20, on_fault, ..Options::new(config()) };
+    Host::start(directory, options)
+}
+
+/// Each user has 2 BTC, one of them frozen by an ask.
+fn found() -> Found {
+    let one = 10i128.pow(12);
+    let order = |user: u32| Order {
+        id: OrderId(u64::from(user)),
+        user: UserId(user),
+        market: MarketId(0),
+        kind: OrderKind::Limit,
+        side: Side::Ask,
+        source: Source::ABSENT,
+        created_at: Time(5),
+        updated_at: Time(6),
+        price: i128::from(user) * 100_000_000,
+        amount: 100_000_000,
+        remaining: 100_000_000,
+        taker_fee_rate: 0,
+        maker_fee_rate: 0,
+        filled_base: 0,
+        filled_quote: 0,
+        fee_paid: Default::default(),
+    };
+    let balance = Balance { available: Some(one), frozen: Some(one) };
+    Found {
+        time: Time(now() - 2_000_000),
+        last_order: 20_000,
+        last_deal: 7,
+        operlog_id: 100,
+        // In any order, as a table gives them.
+        balances: (1..=USERS).rev().map(|user| (UserId(user), AssetId(0), balance)).collect(),
+        orders: (1..=USERS).rev().map(order).collect(),
+    }
+}
+
+fn deposit(id: u64, change: &str) -> Operation {
+    let params = format!(r#"[1, "BTC", "deposit", {id}, "{change}", {{}}]"#).into_bytes();
+    Operation { id, time: now() - 1_000_000, command: 102, params }
+}
+
+#[test]
+fn a_state_that_was_taken_over_is_where_the_engine_goes_on() {
+    let mut exchange = Exchange::take_over(config().config, &found()).unwrap();
+    let names = Names::new(&config().config);
+    // Nine decimals were sent, eight took effect.
+    redo(&mut exchange, &names, &[deposit(101, "0.123456789"), deposit(102, "1")]).unwrap();
+    exchange.begin_anew();
+    let balance = exchange.balance(UserId(1), AssetId(0));
+    assert_eq!(balance.available, Some(1_000_000_000_000 + 123_456_780_000 + 1_000_000_000_000));
+
+    let directory = tempfile::tempdir().unwrap();
+    begin_journal(directory.path(), &exchange, now()).unwrap();
+    let host = start(directory.path()).unwrap();
+    let state = |host: &Host| {
+        host.inspect(|exchange| {
+            let digest = exchange.digest();
+            (exchange.sequence(), exchange.operlog_id(), exchange.last_order_id(), digest)
+        })
+        .unwrap()
+    };
+    assert_eq!(state(&host), (0, 102, 20_000, exchange.digest()));
+
+    // The update of the log was seen, ids go on, and a snapshot holds all of it.
+    let call = |host: &Host, command, params: &str| {
+        String::from_utf8(host.call(command, params.as_bytes(), 7).unwrap().body(0).to_vec())
+            .unwrap()
+    };
+    let repeated = call(&host, 102, r#"[1, "BTC", "deposit", 102, "1", {}]"#);
+    assert!(repeated.contains("repeat update"), "{repeated}");
+    let placed = call(&host, 201, r#"[1, "BTCUSDT", 1, "1", "9", "0", "0", ""]"#);
+    assert!(placed.contains(r#""id": 20001,"#), "{placed}");
+    host.rotate().unwrap();
+    assert_eq!(write_snapshot(directory.path()).unwrap().sequence, 1);
+    let before = state(&host);
+    assert!(host.stop(Duration::from_secs(5)));
+    let host = start(directory.path()).unwrap();
+    assert_eq!(host.recovery().snapshot_sequence, 1);
+    assert_eq!(state(&host), before);
+    let mut follower = Follower::open(&Directory::open(directory.path()).unwrap(), 0);
+    let first = follower.next_effects().unwrap().unwrap();
+    assert_eq!((first.sequence, first.operlog_id), (1, 103));
+    drop(host);
+    assert!(matches!(
+        begin_journal(directory.path(), &exchange, now()),
+        Err(StartError::Used { .. })
+    ));
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let mut short = found();
+    short.balances[0].2.frozen = Some(1);
+    assert!(Exchange::take_over(config().config, &short).is_err());
+    let mut twice = found();
+    twice.orders.push(twice.orders[0]);
+    assert!(Exchange::take_over(config().config, &twice).is_err());
+
+    let mut exchange = Exchange::take_over(config().config, &found()).unwrap();
+    let names = Names::new(&config().config);
+    let gap = redo(&mut exchange, &names, &[deposit(102, "1")]);
+    assert!(matches!(gap, Err(RedoError::Gap { expected: 101, found: 102 })));
+    let refused = redo(&mut exchange, &names, &[deposit(101, "-5")]);
+    assert!(matches!(refused, Err(RedoError::Refused { id: 101, .. })));
+}
+
+#[test]
+fn a_state_without_its_end_is_no_beginning() {
+    let exchange = Exchange::take_over(config().config, &found()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    begin_journal(directory.path(), &exchange, now()).unwrap();
+    let path = directory.path().join(viabtc_journal::segment_name(1));
+    let mut bytes = std::fs::read(&path).unwrap();
+    // As if the machine had stopped behind the first piece.
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[300 << 10..=end].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    let started = start(directory.path());
+    let error = started.err().expect("half a state is none").to_string();
+    assert!(error.contains("being taken over") || error.contains("lost"), "{error}");
+}
