@@ -9,6 +9,8 @@ packages=(
     libfuse2
     mariadb-server
     maven
+    nginx-light
+    openssl
     python3-venv
     redis-sentinel
     redis-server
