@@ -428,6 +428,9 @@ class Hub:
     def close(self, connection: int, code: int) -> None:
         """Closes a connection with a close code."""
 
+    def close_private(self, code: int) -> None:
+        """Closes every connection that hears orders or assets."""
+
     def ask(self, tag: int, method: str, params: bytes) -> None:
         """Asks a backend; the answer comes as a notice."""
 

@@ -329,3 +329,42 @@ def start_readhistory(directory: Path, database: dict[str, Any], **keys: Any) ->
     path.write_text(json.dumps(settings))
     arguments, output = ["readhistory", str(path)], directory / "readhistory.out"
     return start(arguments, output, f"http://{control.place}", {"control": control, "rpc": rpc})
+
+
+def start_accessws(
+    directory: Path, services: dict[str, list[Place]], site: str, brokers: str = ""
+) -> Server:
+    """`viabtc accessws` in front of `services`; those not named listen nowhere.
+
+    Args:
+        directory: For its files.
+        services: Where they listen.
+        site: Address that authenticates.
+        brokers: Where the topics are; nowhere when empty.
+    """
+    control, nowhere = Reserved(), Reserved()
+    path = directory / "accessws.json"
+    settings: dict[str, Any] = {
+        "log": {"path": str(directory / "accessws"), "flag": "fatal,error,warn,info"},
+        "alert": {"host": "accessws", "addr": nowhere.place},
+        "svr": {"bind": "tcp@127.0.0.1:0", "max_pkg_size": 102400},
+        "monitor": {"bind": "tcp@127.0.0.1:0", "max_pkg_size": 1024},
+        "auth_url": site,
+        "sign_url": site,
+        "depth_limit": [1, 5, 10],
+        "depth_merge": ["0", "0.1"],
+        "viabtc": {"control": control.place},
+    }
+    for topic in ("orders", "balances"):
+        settings[topic] = {"brokers": brokers or nowhere.place, "topic": topic}
+    settings |= {f"{name}_interval": 0.05 for name in ("depth", "deals", "price", "kline")}
+    for name in ("matchengine", "marketprice", "readhistory"):
+        places = services.get(name, [("127.0.0.1", nowhere.port)])
+        addresses = [f"tcp@{host}:{port}" for host, port in places]
+        settings[name] = {"name": name, "addr": addresses, "max_pkg_size": 2_000_000}
+    path.write_text(json.dumps(settings))
+    output = directory / "accessws.out"
+    process = spawn(["accessws", str(path)], output)
+    server = Server(process, f"http://{control.place}", output, {"control": control, "": nowhere})
+    server.until(lambda: all(server.status()["links"][name] for name in services))
+    return server

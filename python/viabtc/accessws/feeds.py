@@ -5,26 +5,17 @@ changes meanwhile is asked for once, afterwards.
 """
 
 import asyncio
-from typing import Any, Final
-
-import msgspec
+from functools import partial
+from typing import Final
 
 from viabtc import _core
+from viabtc.accessws.questions import Questions, Reply
 from viabtc.accessws.sources import CLOCK_S, Paces, Source, find_source
 
 _RETRY_S: Final = 1.0
 """Pause before an unanswered question is asked again."""
 
-_TAG_MAX: Final = 2**31 - 1
-
 _INVALID_ARGUMENT: Final = 1
-
-
-class Reply(msgspec.Struct):
-    """What a backend answers."""
-
-    error: dict[str, Any] | None
-    result: msgspec.Raw
 
 
 class Feed:
@@ -49,15 +40,16 @@ class Feeds:
         is_polling: Nobody notes changes, so each topic is asked for at its pace.
     """
 
-    def __init__(self, hub: _core.Hub, paces: Paces, *, is_polling: bool) -> None:
+    def __init__(
+        self, hub: _core.Hub, questions: Questions, paces: Paces, *, is_polling: bool
+    ) -> None:
         self._hub = hub
+        self._questions = questions
         self._paces = paces
         self._is_polling = is_polling
         self._loop = asyncio.get_running_loop()
         self._by_topic: dict[str, Feed] = {}
         self._by_word: dict[str, dict[str, Feed]] = {}
-        self._by_tag: dict[int, Feed] = {}
-        self._tag = 0
 
     def __len__(self) -> int:
         return len(self._by_topic)
@@ -82,7 +74,7 @@ class Feeds:
         if feed.timer is not None:
             feed.timer.cancel()
         if feed.tag is not None:
-            del self._by_tag[feed.tag]
+            self._questions.forget(feed.tag)
         feeds = self._by_word.get(feed.source.word, {})
         feeds.pop(topic, None)
         if not feeds:
@@ -97,16 +89,16 @@ class Feeds:
             else:
                 self._schedule(feed, feed.asked_at + feed.pace_s)
 
-    def answered(self, tag: int, body: bytes | None) -> None:
-        """A question was answered, or was not in time."""
-        feed = self._by_tag.pop(tag, None)
-        if feed is None:
-            return
+    def close(self) -> None:
+        """Asks nothing more."""
+        for topic in list(self._by_topic):
+            self.unwatched(topic)
+
+    def _answered(self, feed: Feed, reply: Reply | None) -> None:
         feed.tag = None
-        if body is None:
+        if reply is None:
             self._schedule(feed, feed.asked_at + _RETRY_S)
             return
-        reply = msgspec.json.decode(body, type=Reply)
         if reply.error is not None:
             # Source: a market that does not exist is subscribed to with success and shows nothing.
             if reply.error.get("code") != _INVALID_ARGUMENT:
@@ -117,11 +109,6 @@ class Feeds:
             self._schedule(feed, feed.asked_at + feed.pace_s)
         elif feed.source.follows_time:
             self._schedule(feed, feed.asked_at + CLOCK_S)
-
-    def close(self) -> None:
-        """Asks nothing more."""
-        for topic in list(self._by_topic):
-            self.unwatched(topic)
 
     def _heed(self) -> None:
         self._hub.heed(list(self._by_word))
@@ -142,9 +129,8 @@ class Feeds:
         if feed.timer is not None:
             feed.timer.cancel()
             feed.timer = None
-        self._tag = self._tag % _TAG_MAX + 1
-        feed.tag = self._tag
         feed.is_stale = False
         feed.asked_at = self._loop.time()
-        self._by_tag[feed.tag] = feed
-        self._hub.ask(feed.tag, feed.source.method, feed.source.params())
+        source = feed.source
+        then = partial(self._answered, feed)
+        feed.tag = self._questions.ask(source.method, source.params(), then)

@@ -1,18 +1,23 @@
 """The accessws process: websocket hub and monitor port.
 
 `worker_num` is the number of threads that serve the hub; the port is shared, so that any number of
-processes may serve it. Public topics are asked of the services at their intervals.
+processes may serve it. Public topics are asked of the services at their intervals; what users are
+told comes from the engine's topics.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from viabtc import _core
 from viabtc.accessws.auth import open_http_authenticator
+from viabtc.accessws.follow import Follower
 from viabtc.accessws.owner import Owner, owning
 from viabtc.accessws.settings import AccesswsSettings, read_accessws
+from viabtc.accessws.users import UserPushes
 from viabtc.service import run
 from viabtc.service.failure import core_failures
 from viabtc.service.monitor import open_monitor
@@ -21,15 +26,20 @@ from viabtc.service.monitor import open_monitor
 class HubPart(run.Part):
     """An open hub and its owner."""
 
-    def __init__(self, hub: _core.Hub, owner: Owner) -> None:
+    def __init__(
+        self, hub: _core.Hub, owner: Owner, followers: Mapping[str, Follower] | None = None
+    ) -> None:
         self.hub = hub
         self.owner = owner
+        self.followers = followers or {}
 
     def is_ready(self) -> bool:
-        return all(self.hub.links().values()) and self.hub.failure is None
+        has_topics = all(follower.problem is None for follower in self.followers.values())
+        return all(self.hub.links().values()) and has_topics and self.hub.failure is None
 
     def status(self) -> dict[str, Any]:
-        return {"websocket": self.hub.addresses, "links": self.hub.links()}
+        topics = {name: follower.problem for name, follower in self.followers.items()}
+        return {"websocket": self.hub.addresses, "links": self.hub.links(), "topics": topics}
 
     def figures(self) -> Mapping[str, run.Figures]:
         figures = {**self.hub.metrics(), "feeds": len(self.owner.feeds)}
@@ -37,7 +47,7 @@ class HubPart(run.Part):
 
 
 @contextlib.asynccontextmanager
-async def _open(settings: AccesswsSettings, _log: Any) -> AsyncIterator[HubPart]:
+async def _open(settings: AccesswsSettings, log: Any) -> AsyncIterator[HubPart]:
     async with contextlib.AsyncExitStack() as stack:
         authenticator = await stack.enter_async_context(
             open_http_authenticator(settings.auth_url, settings.sign_url, settings.timeout_s)
@@ -55,7 +65,24 @@ async def _open(settings: AccesswsSettings, _log: Any) -> AsyncIterator[HubPart]
         if settings.monitor is not None:
             monitor = await open_monitor(settings.monitor)
             stack.callback(monitor.close)
-        yield HubPart(hub, owner)
+        followers = _follow(hub, owner, settings, log)
+        for follower in followers.values():
+            stack.push_async_callback(run.cancel, asyncio.create_task(follower.run()))
+        yield HubPart(hub, owner, followers)
+
+
+def _follow(
+    hub: _core.Hub, owner: Owner, settings: AccesswsSettings, log: Any
+) -> dict[str, Follower]:
+    users = UserPushes(hub, owner.questions, log)
+    topics = {
+        "orders": (settings.orders, users.take_orders),
+        "balances": (settings.balances, users.take_balances),
+    }
+    return {
+        name: Follower(topic, take, partial(users.lost, name), log)
+        for name, (topic, take) in topics.items()
+    }
 
 
 SERVICE = run.Service("accessws", read_accessws, _open)

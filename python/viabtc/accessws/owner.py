@@ -11,6 +11,7 @@ from viabtc import _core
 from viabtc.accessws.auth import SERVICE_TIMEOUT, Authenticator, Refused, Verdict
 from viabtc.accessws.feeds import Feeds
 from viabtc.accessws.pushes import encode
+from viabtc.accessws.questions import Questions
 from viabtc.accessws.sources import Paces
 
 _BATCH: Final = 1_000
@@ -21,9 +22,16 @@ class Owner:
     """Serves one hub from the event loop."""
 
     def __init__(
-        self, hub: _core.Hub, authenticator: Authenticator, feeds: Feeds, timeout_s: float
+        self,
+        hub: _core.Hub,
+        authenticator: Authenticator,
+        paces: Paces,
+        timeout_s: float,
+        *,
+        is_polling: bool,
     ) -> None:
-        self.feeds = feeds
+        self.questions = Questions(hub)
+        self.feeds = Feeds(hub, self.questions, paces, is_polling=is_polling)
         self._hub = hub
         self._authenticator = authenticator
         self._timeout_s = timeout_s
@@ -40,7 +48,7 @@ class Owner:
                 case "noted":
                     self.feeds.noted(*rest)
                 case "answer":
-                    self.feeds.answered(*rest)
+                    self.questions.answered(*rest)
                 case _:
                     self._serve_request(*rest)
 
@@ -91,7 +99,7 @@ async def owning(
 ) -> AsyncIterator[Owner]:
     """Serves a hub while the block runs; the hub is stopped behind it."""
     loop = asyncio.get_running_loop()
-    owner = Owner(hub, authenticator, Feeds(hub, paces, is_polling=is_polling), timeout_s)
+    owner = Owner(hub, authenticator, paces, timeout_s, is_polling=is_polling)
     loop.add_reader(hub.fileno(), owner.serve_notices)
     try:
         yield owner

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc.accessws.sources import Paces
+from viabtc.edges.kafka import TopicSettings
 from viabtc.edges.rpc import RemoteSettings
 from viabtc.protocol.addresses import Place
 from viabtc.service.common import Common, read_common
@@ -40,6 +41,8 @@ class AccesswsSettings:
     auth_url: str
     sign_url: str
     monitor: Place | None
+    orders: TopicSettings
+    balances: TopicSettings
     remotes: dict[str, RemoteSettings]
 
 
@@ -61,7 +64,6 @@ def _read(root: Section) -> AccesswsSettings:
     root.idle("the services lay replies out", "debug")
     root.idle("nothing reads it", "timeout", "deals")
     root.idle("answers are never older than their question", "cache_timeout")
-    root.idle("user pushes come with `viabtc run`, from the engine itself", "orders", "balances")
     root.leave("viabtc")
     own = root.section("viabtc", is_required=False)
     own.leave("control")
@@ -77,6 +79,8 @@ def _read(root: Section) -> AccesswsSettings:
         auth_url=_url(root, "auth_url"),
         sign_url=_url(root, "sign_url"),
         monitor=monitor.place("bind"),
+        orders=_topic(root.section("orders")),
+        balances=_topic(root.section("balances")),
         remotes={name: read_remote(root.section(name)) for name in SERVICES},
     )
     for section in (server, monitor, own, root):
@@ -111,6 +115,16 @@ def _read_hub(root: Section, server: Section, own: Section) -> dict[str, Any]:
         "depth_limits": _depth_limits(root),
         "depth_intervals": _depth_intervals(root),
     }
+
+
+def _topic(section: Section) -> TopicSettings:
+    topic = TopicSettings(
+        section.text("brokers"), section.text("topic"), section.integer("partition", 0)
+    )
+    section.idle("batches are bounded", "limit")
+    section.idle("users are told what happens from the start on", "offset")
+    section.close()
+    return topic
 
 
 def _interval(root: Section, name: str) -> float:

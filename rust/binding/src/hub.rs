@@ -211,6 +211,11 @@ impl Hub {
         self.hub.close(ConnectionId(connection), closing);
     }
 
+    /// Closes every connection that hears orders or assets.
+    fn close_private(&self, code: u16) {
+        self.hub.close_private(Closing { code, reason: "something was lost: connect again" });
+    }
+
     fn ask(&self, tag: u32, method: &str, params: Vec<u8>) -> PyResult<()> {
         let Some((command, place)) = crate::ports::route(method) else {
             return Err(PyValueError::new_err(format!("\"{method}\" is no method")));

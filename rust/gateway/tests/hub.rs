@@ -212,6 +212,12 @@ fn another_user_loses_the_private_subscriptions_and_a_reused_place_has_none() {
     assert_eq!(client.hear(), "mine");
     become_user(&hub, &mut client, 2);
     assert_eq!(hub.watched(["order 1 X", "price X"]), [false, true]);
+    let mut other = Client::connect(&hub);
+    become_user(&hub, &mut other, 3);
+    assert_eq!(call(&mut other, "asset.subscribe", r#"["BTC"]"#), result(SUCCESS));
+    hub.close_private(Closing { code: 1012, reason: "lost" });
+    assert_eq!((other.see(), other.see()), (Seen::Close(Some(1012)), Seen::End));
+    until("the other is gone", || figure(&hub, "connections") == 1);
     client.say(r#"{"method": "server.auth", "params": ["late", "web"], "id": 3}"#);
     let taken = notices(&hub);
     let Some(Notice::Request(late)) = taken.last() else { panic!("{taken:?}") };

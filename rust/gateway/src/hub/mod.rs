@@ -213,6 +213,13 @@ impl Hub {
         self.send(connection, Command::Close { connection, closing });
     }
 
+    /// Closes every connection that hears something private.
+    pub fn close_private(&self, closing: Closing) {
+        for mailbox in &self.mailboxes {
+            mailbox.send(Command::ClosePrivate(closing));
+        }
+    }
+
     /// Asks a backend; the answer comes as [`Notice::Answer`] with this tag.
     pub fn ask(&self, tag: u32, place: usize, command: u32, params: Vec<u8>) {
         self.mailboxes[0].send(Command::Ask { tag, place, command, params });

@@ -56,7 +56,7 @@ const UNANSWERED_MAX: u32 = 256;
 const MAILBOX_BYTES_MAX: usize = 16 << 20;
 
 /// Pause between looks at all connections, and the longest sleep.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(250);
 
 /// Pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -76,6 +76,7 @@ pub(crate) enum Command {
     Authenticate { connection: ConnectionId, user: u32, answer: Frame },
     Answer { connection: ConnectionId, answer: Frame },
     Close { connection: ConnectionId, closing: Closing },
+    ClosePrivate(Closing),
     Ask { tag: u32, place: usize, command: u32, params: Vec<u8> },
 }
 
@@ -764,6 +765,13 @@ impl Core {
                     self.close(place, closing);
                 }
             }
+            Command::ClosePrivate(closing) => {
+                for place in 0..self.places.len() as u32 {
+                    if self.hears_private(place) {
+                        self.close(place, closing);
+                    }
+                }
+            }
             Command::Ask { tag, place, command, params } => {
                 let origin = Origin::Connection { place: OWNER, generation: 0 };
                 let head = Head { command, sequence: tag, ..Head::default() };
@@ -782,6 +790,12 @@ impl Core {
                 }
             }
         }
+    }
+
+    fn hears_private(&mut self, place: u32) -> bool {
+        let Core { topics, places, .. } = self;
+        let Some(connection) = &places[place as usize].connection else { return false };
+        connection.subscriptions.iter().any(|mine| topics.get(mine.topic).family.is_private)
     }
 
     fn publish(&mut self, name: &str, publication: &Publication) {
