@@ -32,7 +32,7 @@ SLOW_GROWTH_MAX_BYTES: Final = 160 << 20
 """What 10,000 open connections may take while they are open: half of them hold some KiB."""
 P99_SLACK_MS: Final = 8000.0
 """Above twice the quiet p99 and this a flood blocks the server; below it the machine's other work
-decides: a lost SYN alone takes 3 s, and stalls of the disk were seen as long. The figures are printed."""
+decides: a lost SYN alone takes 3 s, and stalls of the disk were as long. Figures are printed."""
 ATTACK_TIMEOUT_S: Final = 240.0
 
 
