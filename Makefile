@@ -68,6 +68,9 @@ bench: $(VENV)/tested
 
 # The full reliability figures, in resumable parts.
 prove: test-packages $(VENV)/tested
+	VIABTC_POWER_LOSSES=100000 VIABTC_ENGINE_POWER_LOSSES=10000 VIABTC_BIT_STRIDE=1 \
+		cargo test --release -p viabtc-journal -p viabtc-host \
+		--test power --test damage --test simulation
 	$(PYTHON) tests/prove.py
 
 # Decoders against generated input for as long as FUZZ_SECONDS each.

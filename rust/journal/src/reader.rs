@@ -271,7 +271,7 @@ impl Reader<'_> {
             return Some("a record from another place stands where the next one belongs");
         }
         let mut plain = Vec::new();
-        for start in offset + 1..bytes.len() {
+        for start in offset + 1..=last {
             if bytes[start] == MARK
                 && let Some((later, _)) = Header::read(&bytes[start..])
                 && later.ordinal > lost

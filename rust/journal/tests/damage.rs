@@ -53,7 +53,7 @@ fn end_of_commands(disk: &SimulatedDisk) -> usize {
 
 #[test]
 fn every_flipped_bit_of_a_thousand_records_is_refused() {
-    let disk = proven_journal(1_000, 512 << 10);
+    let disk = proven_journal(1_000, 256 << 10);
     let name = segment_name(1);
     let bytes = disk.bytes(&name);
     let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;

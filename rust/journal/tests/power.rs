@@ -49,7 +49,7 @@ fn run(
 #[test]
 fn any_power_loss_leaves_what_was_committed_and_no_part_of_a_record() {
     let mut random = Random::from_environment();
-    let losses = share("VIABTC_POWER_LOSSES", 3_000);
+    let losses = share("VIABTC_POWER_LOSSES", 10_000);
     let mut done = 0;
     while done < losses {
         let mut disk = SimulatedDisk::new();
@@ -81,8 +81,8 @@ fn a_kill_loses_nothing_that_was_written() {
 /// A journal of one large segment, and the offsets where its records end.
 fn large_journal() -> (SimulatedDisk, Vec<u64>) {
     let disk = SimulatedDisk::new();
-    let (mut journal, _) = open_after(&disk, 256 << 10, 0).unwrap();
-    for sequence in 1..=200 {
+    let (mut journal, _) = open_after(&disk, 128 << 10, 0).unwrap();
+    for sequence in 1..=110 {
         write(&mut journal, sequence..=sequence).unwrap();
         journal.commit().unwrap();
     }
@@ -113,11 +113,11 @@ fn a_cut_at_every_byte_of_the_last_64_kib_leaves_the_records_before_it() {
         }
         if cut % 977 == 0 {
             let copy = disk.after_kill();
-            let (mut journal, count) = open_after(&copy, 256 << 10, 0).unwrap();
+            let (mut journal, count) = open_after(&copy, 128 << 10, 0).unwrap();
             write(&mut journal, count + 1..=count + 3).unwrap();
             journal.commit().unwrap();
             drop(journal);
-            assert_eq!(open_after(&copy, 256 << 10, 0).unwrap().1, count + 3, "cut at {cut}");
+            assert_eq!(open_after(&copy, 128 << 10, 0).unwrap().1, count + 3, "cut at {cut}");
         }
     }
 }
@@ -126,7 +126,7 @@ fn a_cut_at_every_byte_of_the_last_64_kib_leaves_the_records_before_it() {
 fn a_file_that_lost_its_end_is_refused_at_every_length() {
     let (disk, _) = large_journal();
     let name = segment_name(1);
-    for length in (0..256 << 10).rev().step_by(7) {
+    for length in (0..128 << 10).rev().step_by(61) {
         disk.edit(&name, |bytes| bytes.truncate(length));
         let found = inspect(&disk, 0, &mut |_, _, _| true);
         assert!(matches!(found, Err(JournalError::Damaged { .. })), "length {length}: {found:?}");
