@@ -32,6 +32,7 @@ COMPOSITION: Final = {
     "embedded": "puts the services into one process",
     "cli": "starts everything",
     "__main__": "is the command line",
+    "migrate": "makes the files of a matchengine from its configuration",
 }
 """Parts that may import services, with the reason."""
 
@@ -54,6 +55,7 @@ FLOATS: Final = {
     "edges/rpc.py": "when a link was last heard",
     "edges/systemd.py": "seconds of microseconds",
     "journal.py": "seconds of microseconds",
+    "migrate.py": "seconds of microseconds",
     "readhistory/queries.py": "fractional seconds, as storage keeps them",
     "readhistory/records.py": "fractional seconds, as the wire shows them",
     "replay/report.py": "milliseconds of seconds",
