@@ -1,10 +1,13 @@
 """The command line: `viabtc run`, the services, and their tools."""
 
+import contextlib
 import importlib
 import json
 import sys
 import urllib.error
 import urllib.request
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -47,6 +50,14 @@ SERVICES: Final = {
     "alertcenter": "Alerts of all services, to Redis and to people.",
 }
 """Services that run from a configuration file of the original."""
+
+
+class Subject(StrEnum):
+    """What can be exported."""
+
+    ORDERS = "orders"
+    DEALS = "deals"
+    BALANCES = "balances"
 
 
 def main() -> None:
@@ -261,6 +272,34 @@ def schema(
     from viabtc import schema as tables
 
     raise SystemExit(tables.schema(config))
+
+
+@app.command()
+def export(
+    subject: Annotated[Subject, typer.Argument(help="What to export.", show_default=False)],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Data directory of `viabtc run`, or a file with db_history.", show_default=False
+        ),
+    ],
+    start: Annotated[
+        datetime | None, typer.Option("--from", help="First time, local unless it names a zone.")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", help="First time that is left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File; standard output without.")] = None,
+) -> None:
+    """Write finished orders, deals or balance changes as CSV."""
+    from viabtc import export as history
+
+    with contextlib.ExitStack() as stack:
+        file = sys.stdout
+        if out is not None:
+            file = stack.enter_context(out.open("w", encoding="utf-8", newline=""))
+        code = history.export(subject, source, start, end, file)
+    raise SystemExit(code)
 
 
 @app.command()
