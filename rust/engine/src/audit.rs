@@ -3,9 +3,10 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::book::Handle;
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Exchange, hint_of_given};
 use crate::ids::AssetId;
 use crate::ledger::{self, AssetTotals, Ledger};
 use crate::order::Side;
@@ -34,27 +35,21 @@ impl Exchange {
     /// The first invariant that does not hold.
     pub fn audit(&self) -> Result<(), Violation> {
         self.audit_totals()?;
-        self.audit_frozen()?;
-        self.audit_books()?;
+        let found = self.audit_books()?;
+        self.audit_frozen(&found.needs)?;
         self.audit_owners()?;
-        self.audit_digest()
+        self.audit_digest(found.digest)
     }
 
-    fn audit_digest(&self) -> Result<(), Violation> {
+    fn audit_digest(&self, orders: u64) -> Result<(), Violation> {
         let balances = self
             .ledger
             .iter()
             .map(|(_, user, asset, balance)| ledger::number(user, asset, balance));
-        let orders = self.markets.iter().flat_map(|market| {
-            let sides = [Side::Ask, Side::Bid].into_iter();
-            sides
-                .flat_map(|side| market.book.orders(side))
-                .map(|resting| exchange::number(&order_of(market.id, &resting)))
-        });
         let updates = self.updates.iter().map(|(time, key)| updates::number(key, time));
         let parts = [
             ("balances", self.ledger.digest(), balances.fold(0, u64::wrapping_add)),
-            ("orders", self.orders_digest, orders.fold(0, u64::wrapping_add)),
+            ("orders", self.orders_digest, orders),
             ("updates", self.updates.digest(), updates.fold(0, u64::wrapping_add)),
         ];
         match parts.into_iter().find(|(_, kept, recomputed)| kept != recomputed) {
@@ -100,25 +95,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn audit_frozen(&self) -> Result<(), Violation> {
-        let mut needs = vec![0i128; self.ledger.places()];
-        for market in &self.markets {
-            for side in [Side::Ask, Side::Bid] {
-                for resting in market.book.orders(side) {
-                    let order = order_of(market.id, &resting);
-                    let hints = self.open.at(resting.payload.owner).hints;
-                    let hint = hints[usize::from(side == Side::Bid)];
-                    let account = self.ledger.find_at(hint, order.user, market.given(side));
-                    let Some(account) = account else {
-                        return Err(violation(
-                            "open orders have their funds frozen",
-                            format!("{order:?} has no account"),
-                        ));
-                    };
-                    needs[Ledger::place(account)] += market.units_frozen(&order);
-                }
-            }
-        }
+    fn audit_frozen(&self, needs: &[i128]) -> Result<(), Violation> {
         for (hint, user, asset, balance) in self.ledger.iter() {
             let need = needs[Ledger::place(hint)];
             if balance.frozen.unwrap_or(0) != need {
@@ -179,7 +156,9 @@ impl Exchange {
         Ok(())
     }
 
-    fn audit_books(&self) -> Result<(), Violation> {
+    /// Looks at every resting order once.
+    fn audit_books(&self) -> Result<Found, Violation> {
+        let mut found = Found { needs: vec![0; self.ledger.places()], digest: 0 };
         for market in &self.markets {
             let name = &market.config.name;
             let best = |side| market.book.best(side).map(|handle| market.book.get(handle).price);
@@ -197,10 +176,9 @@ impl Exchange {
                     let order = order_of(market.id, &resting);
                     let rank =
                         (if side == Side::Ask { order.price } else { -order.price }, order.id);
-                    let found = market.book.find(resting.id).map(|handle| market.book.get(handle));
                     let is_consistent = resting.side == side
-                        && found.is_some_and(|found| found.id == resting.id)
-                        && order.remaining > 0;
+                        && order.remaining > 0
+                        && market.book.find(resting.id).is_some();
                     if !is_consistent || previous.is_some_and(|previous| previous >= rank) {
                         return Err(violation(
                             "orders stand in priority and in every index",
@@ -210,6 +188,16 @@ impl Exchange {
                     previous = Some(rank);
                     count += 1;
                     total += order.remaining;
+                    let hint = self.open.at(resting.payload.owner).hints[hint_of_given(side)];
+                    let account = self.ledger.find_at(hint, order.user, market.given(side));
+                    let Some(account) = account else {
+                        return Err(violation(
+                            "open orders have their funds frozen",
+                            format!("{name}: {order:?} has no account"),
+                        ));
+                    };
+                    found.needs[Ledger::place(account)] += market.units_frozen(&order);
+                    found.digest = found.digest.wrapping_add(exchange::number(&order));
                 }
                 if market.book.totals(side) != (count, total) {
                     return Err(violation(
@@ -219,8 +207,16 @@ impl Exchange {
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
+}
+
+/// What the resting orders add up to.
+struct Found {
+    /// Units that each account needs frozen, by its place.
+    needs: Vec<i128>,
+    /// Sum of the orders' numbers.
+    digest: u64,
 }
 
 fn violation(invariant: &'static str, detail: String) -> Violation {

@@ -489,7 +489,8 @@ impl Exchange {
         self.ledger.freeze(account.expect("the caller checked the funds"), units);
         let handle = self.insert(order);
         let book = &mut self.markets[usize::from(order.market.0)].book;
-        self.open.link(book, order.market, handle, hints);
+        let owner = self.open.link(book, order.market, handle);
+        self.open.set_hints(owner, hints);
     }
 
     /// Puts an order whose funds are frozen into the book, not yet among its owner's.
@@ -533,7 +534,7 @@ impl Exchange {
 }
 
 /// Which of [`Hints`] is of the account that an order of `side` gives from; the other one receives.
-const fn hint_of_given(side: Side) -> usize {
+pub(crate) const fn hint_of_given(side: Side) -> usize {
     match side {
         Side::Ask => 0,
         Side::Bid => 1,

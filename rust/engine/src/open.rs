@@ -67,14 +67,8 @@ impl OpenOrders {
         (0..).zip(self.owners.iter()).filter(|(_, owner)| owner.count > 0)
     }
 
-    /// Adds an order that is newer than all others of its owner.
-    pub(crate) fn link(
-        &mut self,
-        book: &mut OrderBook,
-        market: MarketId,
-        handle: Handle,
-        hints: Hints,
-    ) {
+    /// Adds an order that is newer than all others of its owner; the place of the owner's record.
+    pub(crate) fn link(&mut self, book: &mut OrderBook, market: MarketId, handle: Handle) -> u32 {
         let user = book.get(handle).payload.user;
         let place = match self.find(user, market) {
             Some((place, _)) => place,
@@ -84,7 +78,6 @@ impl OpenOrders {
         let older = owner.newest;
         owner.newest = handle;
         owner.count += 1;
-        owner.hints = hints;
         let kept = book.payload_mut(handle);
         kept.owner = place;
         kept.older = older;
@@ -94,6 +87,7 @@ impl OpenOrders {
         } else {
             book.payload_mut(older).newer = handle;
         }
+        place
     }
 
     /// Takes an order out that the book still holds.

@@ -7,6 +7,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::book::Handle;
@@ -97,7 +98,7 @@ impl Exchange {
         config: Config,
         source: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<Exchange, RestoreError> {
-        let mut input = Input { source };
+        let mut input = Input { source, bytes: vec![0; FLUSH_BYTES], position: 0, end: 0 };
         let version = input.u8()?;
         if version != VERSION {
             return Err(RestoreError::Version(version));
@@ -130,7 +131,7 @@ impl Exchange {
             }
             exchange.updates.remember(key, time);
         }
-        if (input.source)(&mut [0]) != 0 {
+        if !input.is_at_end() {
             return Err(RestoreError::Malformed("bytes follow the state"));
         }
         exchange.audit().map_err(|violation| RestoreError::Config(format!("{violation}")))?;
@@ -293,15 +294,15 @@ impl Exchange {
         orders.sort_unstable_by_key(|(order, ..)| *order);
         for (_, market, handle) in orders {
             let book = &mut self.markets[usize::from(market.0)].book;
-            let user = book.get(handle).payload.user;
-            let known = self.open.find(user, market).map(|(_, owner)| owner.hints);
-            let hints = known.unwrap_or_else(|| {
+            let place = self.open.link(book, market, handle);
+            let owner = self.open.at(place);
+            if owner.count == 1 {
+                let user = owner.user;
                 let config = &self.markets[usize::from(market.0)].config;
-                let place = |asset| self.ledger.find(user, asset).unwrap_or(Hint::NONE);
-                [place(config.base), place(config.quote)]
-            });
-            let book = &mut self.markets[usize::from(market.0)].book;
-            self.open.link(book, market, handle, hints);
+                let hint = |asset| self.ledger.find(user, asset).unwrap_or(Hint::NONE);
+                let hints = [hint(config.base), hint(config.quote)];
+                self.open.set_hints(place, hints);
+            }
         }
     }
 }
@@ -411,18 +412,38 @@ impl Out<'_> {
 
 struct Input<'a> {
     source: &'a mut dyn FnMut(&mut [u8]) -> usize,
+    /// Read ahead: what lies from `position` to `end` comes next.
+    bytes: Vec<u8>,
+    position: usize,
+    end: usize,
 }
 
 impl Input<'_> {
+    #[inline]
     fn fill(&mut self, mut buffer: &mut [u8]) -> Result<(), RestoreError> {
-        while !buffer.is_empty() {
-            let count = (self.source)(buffer);
-            if count == 0 {
+        loop {
+            let count = buffer.len().min(self.end - self.position);
+            let (now, later) = buffer.split_at_mut(count);
+            now.copy_from_slice(&self.bytes[self.position..self.position + count]);
+            self.position += count;
+            if later.is_empty() {
+                return Ok(());
+            }
+            buffer = later;
+            if self.is_at_end() {
                 return Err(RestoreError::Malformed("it ends inside the state"));
             }
-            buffer = &mut buffer[count..];
         }
-        Ok(())
+    }
+
+    /// Whether nothing follows; reads ahead when nothing is left of what was read before.
+    #[cold]
+    fn is_at_end(&mut self) -> bool {
+        if self.position == self.end {
+            self.position = 0;
+            self.end = (self.source)(&mut self.bytes);
+        }
+        self.end == 0
     }
 
     fn u8(&mut self) -> Result<u8, RestoreError> {
