@@ -167,6 +167,28 @@ def check_config(
 
 
 @app.command()
+def status(
+    control: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=HOST:PORT of a control app; none for the samples' all."),
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Ask every service of this machine how it is; exit code 1 when one is not ready."""
+    from viabtc.status import CONTROLS, show
+
+    controls = dict(CONTROLS)
+    if control:
+        controls = {}
+        for item in control:
+            name, _, place = item.partition("=")
+            _place("--control", place)
+            controls[name] = place
+    raise SystemExit(show(controls, as_json=as_json))
+
+
+@app.command()
 def tokens(
     file: Annotated[Path, typer.Argument(help="Made when it is not there.", show_default=False)],
 ) -> None:

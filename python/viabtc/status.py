@@ -1,0 +1,73 @@
+"""`viabtc status`: every service of this machine, in words or as JSON."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+CONTROLS: Final = {
+    "matchengine": "127.0.0.1:9100",
+    "marketprice": "127.0.0.1:9101",
+    "readhistory": "127.0.0.1:9102",
+    "accesshttp": "127.0.0.1:9103",
+    "accessws": "127.0.0.1:9104",
+    "alertcenter": "127.0.0.1:9105",
+    "rest": "127.0.0.1:9106",
+}
+"""Control apps where the sample configurations have them."""
+
+_TIMEOUT_S: Final = 2.0
+
+_SHOWN: Final = ("sequence", "epoch", "digest", "order_id", "deal_id", "links", "spooled_bytes")
+"""What the table tells of a service's status, where it has it."""
+
+
+def ask(controls: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Asks each control app: `state` is ready, not ready or not running; `status` is its own."""
+    return {name: _ask_one(place) for name, place in controls.items()}
+
+
+def _ask_one(place: str) -> dict[str, Any]:
+    try:
+        status = _get(f"http://{place}/status")
+    except (OSError, ValueError) as error:
+        return {"control": place, "state": "not running", "reason": str(error)}
+    try:
+        _get(f"http://{place}/health/ready")
+    except urllib.error.HTTPError:
+        return {"control": place, "state": "not ready", "status": status}
+    except (OSError, ValueError) as error:
+        return {"control": place, "state": "not running", "reason": str(error)}
+    return {"control": place, "state": "ready", "status": status}
+
+
+def _get(address: str) -> Any:
+    with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:  # noqa: S310 - http only
+        return json.load(response)
+
+
+def show(controls: Mapping[str, str], *, as_json: bool) -> int:
+    """Prints what was found; 0 when every service is ready, else 1."""
+    found = ask(controls)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        table = Table("service", "state", "version", "what it says")
+        for name, one in found.items():
+            status = one.get("status", {})
+            words = [f"{key} {_text(status[key])}" for key in _SHOWN if key in status]
+            says = ", ".join(words) or one.get("reason", "")
+            table.add_row(name, one["state"], status.get("version", ""), says)
+        Console().print(table)
+    return 0 if all(one["state"] == "ready" for one in found.values()) else 1
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        down = [name for name, is_up in value.items() if not is_up]
+        return f"without {', '.join(down)}" if down else "all up"
+    return str(value)
