@@ -76,7 +76,7 @@ prove: test-packages $(VENV)/tested
 # Decoders against generated input for as long as FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 600
 fuzz:
-	VIABTC_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --release --workspace --test fuzz
+	VIABTC_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --release --workspace fuzz_
 
 # A wheel for any x86-64 Linux with Python 3.11 or newer.
 wheel: $(VENV)/bin/maturin $(PAGE)

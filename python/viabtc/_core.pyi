@@ -502,6 +502,13 @@ def take_over(
 def write_snapshot(directory: str) -> dict[str, Any]:
     """Loads the newest snapshot, replays the closed segments, audits, writes the next snapshot."""
 
+def give_way() -> None:
+    """Gives this process least priority for processor and disk, and ends it when its parent ends.
+
+    Raises:
+        OSError: the system refuses.
+    """
+
 def inspect_journal(
     directory: str,
     visit: Callable[[dict[str, Any]], None] | None = None,

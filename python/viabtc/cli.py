@@ -219,10 +219,18 @@ def journal_dump(
 
 
 @journal_app.command("snapshot")
-def journal_snapshot(directory: DataDirectory) -> None:
+def journal_snapshot(
+    directory: DataDirectory,
+    give_way: Annotated[  # noqa: FBT002 - typer takes a flag as a keyword
+        bool,
+        typer.Option("--give-way", help="Take least priority, and end with the parent process."),
+    ] = False,
+) -> None:
     """Make the next snapshot from the closed segments; the engine may run meanwhile."""
     from viabtc import journal
 
+    if give_way:
+        journal.give_way()
     raise SystemExit(journal.snapshot(directory))
 
 
@@ -266,6 +274,20 @@ def import_deals(
     if config is not None:
         raise SystemExit(tools.import_into_redis(file, config))
     raise SystemExit(tools.import_into_directory(file, data, timezone))
+
+
+@journal_app.command("repair")
+def journal_repair(
+    directory: DataDirectory,
+    from_mysql: Annotated[
+        Path | None,
+        typer.Option(help="A matchengine file with the database of the operation log."),
+    ] = None,
+) -> None:
+    """Bring back what a damaged journal lost, from where it was also written."""
+    from viabtc import journal
+
+    raise SystemExit(journal.repair(directory, from_mysql))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`viabtc journal`: what the files of an engine hold."""
 
+import contextlib
 import json
 import sys
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
+from viabtc.service.failure import StartFailure
 
 EXIT_DAMAGED: Final = 1
 
@@ -53,6 +55,12 @@ def dump(directory: Path, after: int) -> int:
     return 0 if found["ok"] else EXIT_DAMAGED
 
 
+def give_way() -> None:
+    """Takes least priority, as far as the system lets us, and ends with the parent process."""
+    with contextlib.suppress(OSError):
+        _core.give_way()
+
+
 def snapshot(directory: Path) -> int:
     """Makes the next snapshot from the closed segments; the exit code.
 
@@ -66,3 +74,33 @@ def snapshot(directory: Path) -> int:
     else:
         print(f"nothing new behind command {report['sequence']}")
     return 0
+
+
+def repair(directory: Path, from_mysql: Path | None) -> int:
+    """Repairs a damaged journal from the operation log in MySQL; the exit code.
+
+    A journal is never repaired from itself: what stands behind the damage was acknowledged, and
+    cutting it off would lose it without a word.
+
+    Raises:
+        StartError: the files cannot be read.
+        StartFailure: there is damage, and nothing to repair it from.
+    """
+    found = _core.inspect_journal(str(directory))
+    if found["ok"]:
+        print("nothing to repair: every record is as it was written")
+        return 0
+    for problem in found["problems"]:
+        print(f"problem    {problem}")
+    if from_mysql is None:
+        raise StartFailure(
+            "a journal is not repaired by cutting it: what stands behind the damage was "
+            "acknowledged",
+            "name where the commands were also written, with --from-mysql CONFIG, or restore the "
+            "directory from a backup or standby",
+        )
+    raise StartFailure(
+        f"the engine of {from_mysql} keeps no operation log in MySQL, which this version cannot "
+        "write",
+        "restore the directory from a backup or standby; nothing was changed",
+    )

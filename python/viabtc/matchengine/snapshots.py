@@ -51,17 +51,8 @@ class Snapshots:
         except _core.UnavailableError:
             return
         child = await asyncio.create_subprocess_exec(
-            *(
-                "nice",
-                "-n",
-                "10",
-                sys.executable,
-                "-m",
-                "viabtc",
-                "journal",
-                "snapshot",
-                str(self._settings.data),
-            ),
+            *(sys.executable, "-m", "viabtc", "journal", "snapshot", "--give-way"),
+            str(self._settings.data),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -60,6 +60,12 @@ pub(crate) fn keep_feed_position(
     })
 }
 
+/// Gives way to the engine, in the process that makes a snapshot beside it.
+#[pyfunction]
+pub(crate) fn give_way() -> PyResult<()> {
+    Ok(snapshots::give_way()?)
+}
+
 /// Reads a journal without changing it.
 #[pyfunction]
 #[pyo3(signature = (directory, visit = None, after = 0, replay = false))]

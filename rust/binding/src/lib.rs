@@ -39,6 +39,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(takeover::take_over, module)?)?;
     module.add_function(wrap_pyfunction!(files::keep_feed_position, module)?)?;
     module.add_function(wrap_pyfunction!(files::write_snapshot, module)?)?;
+    module.add_function(wrap_pyfunction!(files::give_way, module)?)?;
     module.add_function(wrap_pyfunction!(files::inspect_journal, module)?)
 }
 

@@ -49,6 +49,8 @@ pub(crate) enum HttpError {
 /// What is known of a request that is not whole yet.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
+    /// Empty lines before the request; they do not end a head.
+    blank: usize,
     /// Bytes that were searched for the end of the head.
     searched: usize,
     head: Option<Head>,
@@ -77,7 +79,9 @@ impl Parser {
         body_max: usize,
     ) -> Result<Parsed<'a>, HttpError> {
         if self.head.is_none() {
-            let from = self.searched.saturating_sub(3);
+            let is_blank = |byte: &u8| matches!(byte, b'\r' | b'\n');
+            self.blank += input[self.blank..].iter().take_while(|byte| is_blank(byte)).count();
+            let from = self.searched.saturating_sub(3).max(self.blank);
             let is_ended = input[from..].windows(2).any(|pair| pair == b"\n\n")
                 || input[from..].windows(3).any(|triple| triple == b"\n\r\n");
             self.searched = input.len();

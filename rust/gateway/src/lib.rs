@@ -8,6 +8,8 @@ pub mod board;
 pub mod client;
 mod connection;
 pub mod front_door;
+#[cfg(test)]
+mod fuzz;
 mod http;
 pub mod hub;
 pub mod metrics;

@@ -12,6 +12,9 @@ use crate::record::{
     KIND_COMMAND, KIND_CONFIG, KIND_DIGEST, KIND_STATE, STATE_ENDS, read_config, write_config,
 };
 
+/// Longest configuration: all that its counts and lengths allow is less.
+const CONFIG_BYTES_MAX: usize = 64 << 20;
+
 /// Why files that are readable do not lead to a state.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
@@ -93,7 +96,11 @@ impl Replay {
         let unreadable = |error: std::io::Error| RecoveryError::Snapshot(error.to_string());
         let mut length = [0; 4];
         snapshot.read_exact(&mut length).map_err(unreadable)?;
-        let mut config = vec![0; u32::from_le_bytes(length) as usize];
+        let length = u32::from_le_bytes(length) as usize;
+        if length > CONFIG_BYTES_MAX {
+            return Err(RecoveryError::Snapshot(format!("a configuration of {length} bytes")));
+        }
+        let mut config = vec![0; length];
         snapshot.read_exact(&mut config).map_err(unreadable)?;
         let (config, _) =
             read_config(&config).map_err(|error| RecoveryError::Snapshot(error.to_string()))?;

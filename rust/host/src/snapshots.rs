@@ -1,6 +1,7 @@
 //! The next snapshot, made beside the running engine from its closed segments. Making it proves that
 //! replay equals life: the state is audited and its digest compared with the one that the engine wrote.
 
+use std::io;
 use std::path::Path;
 
 use viabtc_journal::{
@@ -28,6 +29,30 @@ pub struct SnapshotReport {
     pub bytes: u64,
     /// Digest of the state.
     pub digest: u64,
+}
+
+/// Makes this process give way to the engine: least priority for processor and disk, and its end when the
+/// process that started it ends. To be called before any other thread is started.
+///
+/// # Errors
+/// When the system refuses; what it granted until then stays.
+pub fn give_way() -> io::Result<()> {
+    /// The scheduling class of disk access that waits for everybody else. Source: linux/ioprio.h.
+    const IDLE: libc::c_long = 3 << 13;
+    const THIS_THREAD: libc::c_long = 1;
+    const LEAST: libc::c_int = 19;
+    // SAFETY: the calls take numbers only, and change nothing but how this process is scheduled and ends.
+    let granted = unsafe {
+        [
+            libc::c_long::from(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)),
+            libc::c_long::from(libc::setpriority(libc::PRIO_PROCESS, 0, LEAST)),
+            libc::syscall(libc::SYS_ioprio_set, THIS_THREAD, 0, IDLE),
+        ]
+    };
+    if granted.iter().any(|result| *result < 0) {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Loads the newest snapshot of `directory`, applies the closed segments, audits, writes the next snapshot

@@ -28,7 +28,9 @@ fn main() {
     match std::env::var(ROLE) {
         Ok(role) => play(&role, &PathBuf::from(std::env::var_os(DIRECTORY).unwrap())),
         Err(_) => {
-            for (name, test) in TESTS {
+            let filter = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+            let is_wanted = |name: &str| filter.as_ref().is_none_or(|word| name.contains(word));
+            for (name, test) in TESTS.iter().filter(|(name, _)| is_wanted(name)) {
                 test();
                 println!("test {name} ... ok");
             }

@@ -34,6 +34,8 @@ struct Shared<S> {
 
 struct State {
     ready: Vec<String>,
+    /// Found at the start, and not looked at yet: reading them would hold the start up.
+    leftover: Vec<String>,
     next_number: u64,
     is_failing: bool,
     /// Text of the last failure.
@@ -42,8 +44,8 @@ struct State {
 }
 
 impl<S: Storage + Sync> Reserve<S> {
-    /// Takes over the spares in the directory that are as they should be, removes the others, and goes on
-    /// making new ones: with `is_ahead` from a thread.
+    /// Takes over the spares in the directory that are as they should be, makes the others anew, and goes
+    /// on making new ones: with `is_ahead` from a thread.
     ///
     /// # Errors
     /// When the directory cannot be listed or the thread cannot start.
@@ -54,18 +56,15 @@ impl<S: Storage + Sync> Reserve<S> {
     ) -> Result<Reserve<S>, JournalError> {
         let names = storage.list().map_err(JournalError::io("list", "the directory"))?;
         let mut next_number = segment_numbers(storage)?.last().copied().unwrap_or(0);
-        let mut ready = Vec::new();
+        let mut leftover = Vec::new();
         for name in names {
             let Some(number) = number_in(&name, "spare-", ".seg") else { continue };
             next_number = next_number.max(number);
-            if is_blank(storage, &name, segment_bytes).unwrap_or(false) {
-                ready.push(name);
-            } else {
-                storage.remove(&name).map_err(JournalError::io("remove", &name))?;
-            }
+            leftover.push(name);
         }
         let state = State {
-            ready,
+            ready: Vec::new(),
+            leftover,
             next_number: next_number + 1,
             is_failing: false,
             cause: String::new(),
@@ -161,9 +160,12 @@ impl<S: Storage> Shared<S> {
 
     /// Makes one more spare, and meanwhile lets go of the state.
     fn add<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let name = state.name();
+        let leftover = state.leftover.pop();
+        let name = leftover.clone().unwrap_or_else(|| state.name());
         drop(state);
-        let made = self.make(&name);
+        let is_made = leftover.is_some()
+            && is_blank(&self.storage, &name, self.segment_bytes).unwrap_or(false);
+        let made = if is_made { Ok(()) } else { self.make(&name) };
         if made.is_err() {
             // What was written of it would take the space that others need.
             let _ = self.storage.remove(&name);

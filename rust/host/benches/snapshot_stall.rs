@@ -1,0 +1,193 @@
+//! What a snapshot costs the commands that come meanwhile, and how long a restart takes:
+//! `cargo bench -p viabtc-host --bench snapshot_stall [-- ORDERS]`.
+//!
+//! An engine with a million resting orders is given a deposit every half millisecond. Its latencies
+//! without and with a snapshot in the making, by a child process as in production, are printed, and then
+//! those of the rotations alone.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use viabtc_host::config_file::read_config;
+use viabtc_host::snapshots::{give_way, write_snapshot};
+use viabtc_host::{Batch, Host, Options, Replies, ReplyTo};
+
+const CONFIG: &str = r#"{
+    "assets": [{"name": "BTC", "prec_save": 8}, {"name": "USDT", "prec_save": 8}],
+    "markets": [{"name": "BTCUSDT", "stock": {"name": "BTC", "prec": 4}, "money": {"name": "USDT", "prec": 4},
+                 "min_amount": "0.0001"}]
+}"#;
+
+/// In the process that makes the snapshot: the data directory.
+const SNAPSHOT_OF: &str = "VIABTC_SNAPSHOT_OF";
+
+const USERS: u64 = 10_000;
+const BATCH: u64 = 1_000;
+const PACE: Duration = Duration::from_micros(500);
+const QUIET: Duration = Duration::from_secs(10);
+
+fn main() {
+    if let Some(directory) = std::env::var_os(SNAPSHOT_OF) {
+        return make_snapshot(&PathBuf::from(directory));
+    }
+    let orders = std::env::args().skip(1).find_map(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let host = start(folder.path());
+    let begun = Instant::now();
+    fill(&host, orders);
+    println!("{orders} resting orders after {:.1} s", begun.elapsed().as_secs_f64());
+    // What the filling left to be written must not be measured.
+    let synced = Command::new("sync").status().expect("sync runs");
+    assert!(synced.success());
+    let mut id = 1_000_000;
+    report("without a snapshot", &pace(&host, &mut id, |elapsed| elapsed < QUIET));
+    for round in ["the first snapshot", "the next snapshot", "one more snapshot"] {
+        let begun = Instant::now();
+        host.rotate().expect("the segment can be closed");
+        let closed = begun.elapsed();
+        let mut child = begin_snapshot(folder.path());
+        let figures = pace(&host, &mut id, |_| is_running(&mut child));
+        report(&format!("during {round}"), &figures);
+        let seconds = begun.elapsed().as_secs_f64();
+        println!("  the rotation took {closed:?}, the child {seconds:.2} s");
+    }
+    let rotations: Vec<Duration> = (0..20)
+        .map(|_| {
+            deposit(&host, &mut id);
+            let begun = Instant::now();
+            host.rotate().expect("the segment can be closed");
+            begun.elapsed()
+        })
+        .collect();
+    report("rotations", &rotations);
+    for _ in 0..100 {
+        let mut batch = Batch::default();
+        for _ in 0..1_000 {
+            id += 1;
+            batch.push(102, &params(id), 1, host.names()).expect("a deposit");
+        }
+        wait(&host, batch);
+    }
+    host.stop(Duration::from_secs(30));
+    drop(host);
+    let synced = Command::new("sync").status().expect("sync runs");
+    assert!(synced.success());
+    let begun = Instant::now();
+    let host = start(folder.path());
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "restart with {} commands behind the snapshot: {seconds:.3} s",
+        host.recovery().replayed
+    );
+}
+
+fn start(directory: &Path) -> Host {
+    let options = Options::new(read_config(CONFIG).expect("valid"));
+    // Small segments: making the spares after a rotation must not be what is measured.
+    Host::start(directory, Options { segment_bytes: 8 << 20, ..options }).expect("it starts")
+}
+
+fn make_snapshot(directory: &Path) {
+    give_way().expect("less priority is granted");
+    let report = write_snapshot(directory).expect("the snapshot is made");
+    println!("  {} bytes, {} commands replayed", report.bytes, report.replayed);
+}
+
+fn begin_snapshot(directory: &Path) -> Child {
+    let this = std::env::current_exe().expect("a path");
+    Command::new(this).env(SNAPSHOT_OF, directory).spawn().expect("a process")
+}
+
+fn is_running(child: &mut Child) -> bool {
+    match child.try_wait().expect("the child can be asked") {
+        None => true,
+        Some(status) => {
+            assert!(status.success(), "the snapshot failed");
+            false
+        }
+    }
+}
+
+/// Funds users and lets their bids rest, which never meet.
+fn fill(host: &Host, orders: u64) {
+    let mut batch = Batch::default();
+    for user in 1..=USERS {
+        let params = format!(r#"[{user}, "USDT", "fund", {user}, "100000000", {{}}]"#);
+        push(host, &mut batch, 102, &params);
+    }
+    for order in 0..orders {
+        let (user, price) = (1 + order % USERS, 100 + order % 5_000);
+        let params =
+            format!(r#"[{user}, "BTCUSDT", 2, "0.5", "{price}", "0.002", "0.001", "fill"]"#);
+        push(host, &mut batch, 201, &params);
+    }
+    wait(host, batch);
+}
+
+/// Adds a request; a batch that is large enough is sent.
+fn push(host: &Host, batch: &mut Batch, command: u32, params: &str) {
+    batch.push(command, params.as_bytes(), 1, host.names()).expect("a request");
+    if batch.len() as u64 == BATCH {
+        wait(host, std::mem::take(batch));
+    }
+}
+
+struct Waiting(std::sync::mpsc::SyncSender<Replies>);
+
+impl ReplyTo for Waiting {
+    fn reply(self: Box<Self>, replies: Replies) {
+        // The receiver waits for exactly this.
+        let _ = self.0.send(replies);
+    }
+}
+
+fn wait(host: &Host, batch: Batch) {
+    let (sender, receiver) = sync_channel(1);
+    host.submit(batch, Box::new(Waiting(sender)));
+    let replies = receiver.recv().expect("a reply");
+    for index in 0..replies.len() {
+        let body = String::from_utf8_lossy(replies.body(index));
+        assert!(body.contains(r#""error": null"#), "{body}");
+    }
+}
+
+fn params(id: u64) -> Vec<u8> {
+    format!(r#"[{}, "BTC", "pace", {id}, "1", {{}}]"#, 1 + id % USERS).into_bytes()
+}
+
+fn deposit(host: &Host, id: &mut u64) {
+    *id += 1;
+    let replies = host.call(102, &params(*id), 1).expect("a deposit");
+    assert_eq!(replies.len(), 1);
+}
+
+/// Deposits at a pace while `goes_on`; a late one counts from when it should have been sent.
+fn pace(host: &Host, id: &mut u64, mut goes_on: impl FnMut(Duration) -> bool) -> Vec<Duration> {
+    let begun = Instant::now();
+    let mut latencies = Vec::new();
+    let mut due = begun;
+    while goes_on(begun.elapsed()) {
+        if let Some(early) = due.checked_duration_since(Instant::now()) {
+            std::thread::sleep(early);
+        }
+        deposit(host, id);
+        latencies.push(due.elapsed());
+        due += PACE;
+    }
+    latencies
+}
+
+fn report(what: &str, latencies: &[Duration]) {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
+    let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
+    let over = sorted.iter().filter(|latency| **latency > Duration::from_millis(5)).count();
+    let count = sorted.len();
+    println!(
+        "{what}: {count}, p50 {p50:?}, p99 {p99:?}, p99.9 {p999:?}, max {:?}, over 5 ms {over}",
+        at(1.0)
+    );
+}

@@ -1,0 +1,83 @@
+"""`viabtc journal`: what it says and does about the files of an engine."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.configs import small_config
+from harness.processes import VIABTC
+from viabtc import _core, journal
+from viabtc.service.failure import StartFailure
+
+DEPOSIT = 102
+SEGMENT = "journal-0000000001.seg"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The files of an engine that took some deposits and stopped."""
+    engine = _core.Engine(json.dumps(small_config()), str(tmp_path), segment_bytes=1 << 20)
+    for number in range(1, 21):
+        engine.call(DEPOSIT, json.dumps([1, "BTC", "test", number, "1", {}]).encode())
+    assert engine.stop()
+    return tmp_path
+
+
+def damage(data: Path) -> bytes:
+    """Flips a bit in the middle; the bytes as they then are."""
+    content = bytearray((data / SEGMENT).read_bytes())
+    content[6000] ^= 1
+    (data / SEGMENT).write_bytes(content)
+    return bytes(content)
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [*VIABTC, "journal", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_whole_journal_needs_no_repair(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert journal.repair(data, None) == 0
+    assert "nothing to repair" in capsys.readouterr().out
+
+
+def test_a_repair_is_refused_without_a_source_and_changes_nothing(data: Path) -> None:
+    damaged = damage(data)
+    done = run("repair", str(data))
+    assert done.returncode == 1
+    assert f"{SEGMENT} is damaged at byte" in done.stdout
+    assert "a journal is not repaired by cutting it" in done.stderr
+    assert "What to do: name where the commands were also written, with --from-mysql" in done.stderr
+    assert (data / SEGMENT).read_bytes() == damaged
+
+
+def test_a_repair_from_an_engine_without_operation_log_is_refused(data: Path) -> None:
+    damaged = damage(data)
+    with pytest.raises(StartFailure, match="keeps no operation log in MySQL"):
+        journal.repair(data, Path("matchengine.json"))
+    assert (data / SEGMENT).read_bytes() == damaged
+
+
+def test_a_damaged_journal_is_found_and_refused_at_the_start(data: Path) -> None:
+    damage(data)
+    verified = run("verify", str(data))
+    assert verified.returncode == journal.EXIT_DAMAGED
+    assert "DAMAGED" in verified.stdout
+    with pytest.raises(_core.StartError) as refused:
+        _core.Engine(json.dumps(small_config()), str(data), segment_bytes=1 << 20)
+    problem, remedy = refused.value.args
+    assert "is damaged at byte" in problem
+    assert "nothing was changed" in remedy
+
+
+def test_a_process_gives_way_with_processor_and_disk(tmp_path: Path) -> None:
+    script = "from viabtc import _core; import os; _core.give_way(); print(os.nice(0))"
+    done = subprocess.run(
+        [VIABTC[0], "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "19"
+    assert os.nice(0) < 19
