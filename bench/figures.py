@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from servers import ROOT, Server, output_of
+from servers import ROOT, Kind, Server, output_of
 
 LOAD: Final = ROOT / "target" / "release" / "viabtc-load"
 WRK_SCRIPT: Final = ROOT / "bench" / "wrk" / "post.lua"
@@ -48,6 +48,8 @@ class Figure:
 
     name: str
     table: str
+    kind: Kind
+    """Which server of ours."""
     what: str
     targets: dict[str, Target]
     measure: Callable[["Bench", Server], Reading | None]
@@ -190,25 +192,72 @@ DOOR: Final = "Front door (HTTP, one client process)"
 WINDOW_TEXT: Final = "8 connections, 32 in flight each"
 
 FIGURES: Final = (
-    Figure("resting", ENGINE, f"resting orders, {WINDOW_TEXT}", rate(240_000), closed("resting")),
-    Figure("deposit", ENGINE, f"`balance.update`, {WINDOW_TEXT}", rate(250_000), closed("deposit")),
-    Figure("trading", ENGINE, f"trading orders, {WINDOW_TEXT}", rate(100_000), closed("trading")),
-    Figure("cancel", ENGINE, f"orders and their cancels, {WINDOW_TEXT}", {}, closed("cancel")),
+    Figure(
+        "resting",
+        ENGINE,
+        Kind.ENGINE,
+        f"resting orders, {WINDOW_TEXT}",
+        rate(240_000),
+        closed("resting"),
+    ),
+    Figure(
+        "deposit",
+        ENGINE,
+        Kind.ENGINE,
+        f"`balance.update`, {WINDOW_TEXT}",
+        rate(250_000),
+        closed("deposit"),
+    ),
+    Figure(
+        "trading",
+        ENGINE,
+        Kind.ENGINE,
+        f"trading orders, {WINDOW_TEXT}",
+        rate(100_000),
+        closed("trading"),
+    ),
+    Figure(
+        "cancel",
+        ENGINE,
+        Kind.ENGINE,
+        f"orders and their cancels, {WINDOW_TEXT}",
+        {},
+        closed("cancel"),
+    ),
     Figure(
         "latency",
         ENGINE,
+        Kind.ENGINE,
         "resting orders at 1,000/s, open loop",
         percentiles(0.35, 1.5),
         paced("rpc", "resting", 1_000),
     ),
-    Figure("last", DOOR, "`market.last`, wrk, 64 connections", rate(100_000), by_wrk("last")),
-    Figure("depth", DOOR, "`order.depth`, wrk, 64 connections", rate(70_000), by_wrk("depth")),
     Figure(
-        "balance", DOOR, "`balance.query`, wrk, 64 connections", rate(70_000), by_wrk("balance")
+        "trading-all",
+        ENGINE,
+        Kind.RUN,
+        f"trading orders with history and candles in the same process, {WINDOW_TEXT}",
+        {},
+        closed("trading"),
+    ),
+    Figure(
+        "last", DOOR, Kind.RUN, "`market.last`, wrk, 64 connections", rate(100_000), by_wrk("last")
+    ),
+    Figure(
+        "depth", DOOR, Kind.RUN, "`order.depth`, wrk, 64 connections", rate(70_000), by_wrk("depth")
+    ),
+    Figure(
+        "balance",
+        DOOR,
+        Kind.RUN,
+        "`balance.query`, wrk, 64 connections",
+        rate(70_000),
+        by_wrk("balance"),
     ),
     Figure(
         "http-resting",
         DOOR,
+        Kind.RUN,
         "`order.put_limit` that rests, wrk, 64 connections",
         rate(60_000),
         by_wrk("resting"),
@@ -216,6 +265,7 @@ FIGURES: Final = (
     Figure(
         "http-crossing",
         DOOR,
+        Kind.RUN,
         "`order.put_limit` that crosses, wrk, 64 connections",
         rate(50_000),
         by_wrk("crossing"),
@@ -223,6 +273,7 @@ FIGURES: Final = (
     Figure(
         "round-trip",
         DOOR,
+        Kind.RUN,
         "`order.put_limit` of one client that waits for each answer",
         percentiles(0.5, 1.0),
         round_trip,

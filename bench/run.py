@@ -38,14 +38,15 @@ def main() -> int:
     output_of(["cargo", "build", "--release", "-q", "-p", "viabtc-load"])
     bench = Bench(given.seconds, given.warmup, given.users, given.market, given.assets)
     facts = machine()
-    with our_server(given.config) as ours:
-        servers = [ours]
-        if given.against or given.against_http:
-            servers.append(Server("other", given.against, given.against_http))
-        for server in servers:
-            protocol = "rpc" if server.rpc else "http"
-            bench.load(server, protocol, "balance", "--seconds", str(FUND_S), "--warmup", "0")
-        rows = measure(bench, servers, figures, given.turns)
+    others = []
+    if given.against or given.against_http:
+        others.append(Server("other", given.against, given.against_http))
+    rows = []
+    for figure in figures:
+        # Each figure begins with an empty server of ours: none finds what another left.
+        with our_server(figure.kind, given.config) as ours:
+            rows.append(measure(bench, [ours, *others], figure, given.turns))
+        print(rows[-1].line(), flush=True)
     core = [] if given.no_core or wanted else core_alone()
     text = report(bench, facts, rows, core, given.turns)
     file = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{given.what}.md"
@@ -55,21 +56,19 @@ def main() -> int:
     return 0
 
 
-def measure(bench: Bench, servers: list[Server], figures: list[Figure], turns: int) -> list[Row]:
-    """All figures of all servers, in turn."""
-    rows = []
-    for figure in figures:
-        readings: dict[str, list[Reading]] = {server.name: [] for server in servers}
-        for turn in range(turns):
-            for server in servers if turn % 2 == 0 else reversed(servers):
-                with contextlib.suppress(Unavailable):
-                    reading = figure.measure(bench, server)
-                    if reading is not None:
-                        readings[server.name].append(reading)
-        row = Row(figure, {name: best(figure, each) for name, each in readings.items()})
-        rows.append(row)
-        print(row.line(), flush=True)
-    return rows
+def measure(bench: Bench, servers: list[Server], figure: Figure, turns: int) -> Row:
+    """One figure of all servers, in turn; their users are funded first."""
+    readings: dict[str, list[Reading]] = {server.name: [] for server in servers}
+    for server in servers:
+        protocol = "rpc" if server.rpc else "http"
+        bench.load(server, protocol, "balance", "--seconds", str(FUND_S), "--warmup", "0")
+    for turn in range(turns):
+        for server in servers if turn % 2 == 0 else reversed(servers):
+            with contextlib.suppress(Unavailable):
+                reading = figure.measure(bench, server)
+                if reading is not None:
+                    readings[server.name].append(reading)
+    return Row(figure, {name: best(figure, each) for name, each in readings.items()})
 
 
 def core_alone() -> list[str]:

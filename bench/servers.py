@@ -1,6 +1,7 @@
 """The servers that are measured: ours, started here, and any other that runs already."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -10,14 +11,26 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
+
+from viabtc.embedded.settings import DEFAULTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 START_S: Final = 60.0
 """How long a server may take to listen."""
 STOP_S: Final = 30.0
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Kind(Enum):
+    """What of ours is started."""
+
+    ENGINE = "viabtc matchengine"
+    """The engine and its RPC port; no projections."""
+    RUN = "viabtc run"
+    """The whole exchange, with history and candles in SQLite."""
 
 
 @dataclass
@@ -56,21 +69,38 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def our_server(config: Path | None) -> Iterator[Server]:
-    """`viabtc run` on free ports, with a data directory of its own."""
-    data = Path(tempfile.mkdtemp(prefix="viabtc-bench-"))
-    http, rest, rpc, console = free_ports(4)
-    arguments = [str(ROOT / ".venv" / "bin" / "viabtc"), "run", "--data", str(data / "data")]
-    places = (("--http", http), ("--rest", rest), ("--rpc", rpc), ("--console", console))
-    for option, port in places:
-        arguments += [option, f"127.0.0.1:{port}"]
-    if config is not None:
-        arguments += ["--config", str(config)]
-    with (data / "log").open("w") as log:
-        process = subprocess.Popen(arguments, stdout=log, stderr=log)
+def our_server(kind: Kind, config: Path | None) -> Iterator[Server]:
+    """Ours on free ports, with a data directory of its own that goes when it stops."""
+    directory = Path(tempfile.mkdtemp(prefix="viabtc-bench-"))
+    http, rest, rpc, console, websocket = free_ports(5)
+    if kind is Kind.RUN:
+        arguments = ["run", "--data", str(directory / "data")]
+        places = {"http": http, "rest": rest, "rpc": rpc, "console": console, "ws": websocket}
+        for name, port in places.items():
+            arguments += [f"--{name}", f"127.0.0.1:{port}"]
+        if config is not None:
+            arguments += ["--config", str(config)]
+    else:
+        file = directory / "matchengine.json"
+        given = DEFAULTS if config is None else json.loads(config.read_text())
+        svr = {"bind": f"tcp@127.0.0.1:{rpc}", "max_pkg_size": 10_240, "heartbeat_check": False}
+        own = {"data": str(directory / "data"), "control": f"127.0.0.1:{rest}"}
+        log = {"path": str(directory / "matchengine"), "flag": "fatal,error,warn,info"}
+        # Nobody listens for alerts there.
+        alert = {"host": "bench", "addr": f"127.0.0.1:{http}"}
+        cli = f"tcp@127.0.0.1:{console}"
+        ours = {"svr": svr, "cli": cli, "log": log, "alert": alert, "viabtc": own}
+        file.write_text(json.dumps({**given, **ours}))
+        arguments = ["matchengine", str(file)]
+    log_file = directory / "output"
+    with log_file.open("w") as output:
+        command = [str(ROOT / ".venv" / "bin" / "viabtc"), *arguments]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        wait_for_port(rpc, process, data / "log")
-        yield Server("viabtc", f"127.0.0.1:{rpc}", f"127.0.0.1:{http}", process.pid)
+        last = http if kind is Kind.RUN else rpc
+        wait_for_port(last, process, log_file)
+        door = f"127.0.0.1:{http}" if kind is Kind.RUN else None
+        yield Server("viabtc", f"127.0.0.1:{rpc}", door, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -78,7 +108,7 @@ def our_server(config: Path | None) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(data, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -14,6 +14,10 @@ use viabtc_wire::request::{DecodeError, Names, Query, Request, decode};
 
 use crate::codec::command_number;
 
+/// Bytes of parameters that weigh as much as a request: texts of 10 KiB each must not fill the memory
+/// that is meant for orders.
+const WEIGHT_BYTES: usize = 1_024;
+
 /// Requests of one port, in order.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -96,6 +100,11 @@ impl Batch {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// What it counts in the queue: its requests, and each KiB of their texts as one more.
+    pub(crate) fn weight(&self) -> usize {
+        self.items.len() + self.params.len() / WEIGHT_BYTES
     }
 
     /// The same error for every request: what a full queue or a stopped engine answers.
@@ -204,5 +213,27 @@ impl Turn {
             buffer: Arc::clone(&self.buffer),
             ranges: self.ranges[first..first + count].to_vec(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_weigh_more_than_short_ones() {
+        let config = crate::config_file::read_config(
+            r#"{"assets": [{"name": "A", "prec_save": 8, "prec_show": 8}], "markets": []}"#,
+        )
+        .unwrap();
+        let names = Names::new(&config.config);
+        let deposit = |detail: &str| {
+            let params = format!(r#"[1, "A", "deposit", 1, "1", {{"note": "{detail}"}}]"#);
+            let mut batch = Batch::default();
+            batch.push(102, params.as_bytes(), 1, &names).unwrap();
+            batch.weight()
+        };
+        assert_eq!(deposit("short"), 1);
+        assert_eq!(deposit(&"x".repeat(10_000)), 10);
     }
 }

@@ -22,7 +22,8 @@ use crate::poison;
 use crate::queue::Queue;
 use crate::start::{Opened, Recovery, StartError, microseconds_now, open, open_directory};
 
-/// Most requests that wait for the engine: about a second of its work. Above it ports answer error 3.
+/// Most requests that wait for the engine, as [`Batch::weight`] counts: about a second of its work. Above it
+/// ports answer error 3.
 const QUEUE_REQUESTS_MAX: usize = 262_144;
 
 /// When a write is acknowledged.
@@ -212,7 +213,7 @@ impl<S: Storage + Sync> Host<S> {
 
     /// Hands a batch over. A batch that cannot be taken is answered at once with error 3.
     pub fn submit(&self, batch: Batch, reply_to: Box<dyn ReplyTo>) {
-        let weight = batch.len();
+        let weight = batch.weight();
         if let Err((Entry::Batch(batch, reply_to), _)) =
             self.queue.push(Entry::Batch(batch, reply_to), weight)
         {
