@@ -16,6 +16,7 @@ packages=(
     redis-server
     systemd
     wrk
+    xz-utils
 )
 
 missing=()
