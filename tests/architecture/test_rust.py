@@ -20,6 +20,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "binding": {"engine", "gateway", "host", "journal", "market", "wire"},
     "load": {"wire"},
     "bench-abi": {"engine"},
+    "fuzz": set(),
 }
 """What each crate may depend on of ours. `journal` knows nothing of what its bytes mean."""
 
