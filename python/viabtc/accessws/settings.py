@@ -8,8 +8,8 @@ from viabtc.accessws.sources import Paces
 from viabtc.edges.kafka import TopicSettings
 from viabtc.edges.rpc import RemoteSettings
 from viabtc.protocol.addresses import Place
-from viabtc.service.common import Common, read_common
 from viabtc.service.remote import read_remote
+from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, SettingsError, load
 
 CONTROL: Final = "127.0.0.1:9104"

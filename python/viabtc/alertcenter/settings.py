@@ -6,7 +6,7 @@ from typing import Final
 
 from viabtc.edges.redis import RedisSettings
 from viabtc.protocol.addresses import Place
-from viabtc.service.common import Common, read_common
+from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, SettingsError, load
 from viabtc.service.stores import read_redis
 

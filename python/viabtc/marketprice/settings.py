@@ -9,7 +9,7 @@ from viabtc.edges.kafka import TopicSettings
 from viabtc.edges.redis import RedisSettings
 from viabtc.marketprice.board import BoardSettings, read_board
 from viabtc.protocol.addresses import Place
-from viabtc.service.common import Common, read_common
+from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, SettingsError, load
 from viabtc.service.stores import read_redis
 

@@ -8,14 +8,14 @@ from typing import Any, Final
 from viabtc import _core
 from viabtc.edges.mysql import MysqlSettings
 from viabtc.protocol.addresses import Place
-from viabtc.service.common import Common, read_common
 from viabtc.service.database import read_database
+from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Problem, Section, SettingsError, load
 
 CONTROL: Final = "127.0.0.1:9100"
 """Address of the control app when the file names none."""
 
-_NOT_YET: Final = "this version writes no databases yet"
+_NO_SLICES: Final = "slices are not written; snapshots beside the journal bound a start"
 _SIZED: Final = "the system sizes socket buffers"
 
 
@@ -93,7 +93,7 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     brokers = root.text("brokers", "")
     server = root.section("svr")
     databases = _read_databases(root)
-    root.idle(_NOT_YET, "slice_interval", "slice_keeptime")
+    root.idle(_NO_SLICES, "slice_interval", "slice_keeptime")
     root.idle("one session writes each database, many rows a statement", "history_thread")
     root.idle("depth is always fresh", "cache_timeout")
     own = root.section("viabtc", is_required=False)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from viabtc.edges.mysql import MysqlSettings
-from viabtc.service.common import Common, read_common
 from viabtc.service.database import read_database
+from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, SettingsError, load
 
 CONTROL: Final = "127.0.0.1:9102"

@@ -8,8 +8,8 @@ from typing import Final
 from viabtc.edges.rpc import RemoteSettings
 from viabtc.protocol.addresses import Place
 from viabtc.rest.context import Fees
-from viabtc.service.common import Common, read_common
 from viabtc.service.remote import read_remote
+from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, SettingsError, load
 
 CONTROL: Final = "127.0.0.1:9106"

@@ -10,8 +10,8 @@ from typing import Any, Final, TextIO
 import structlog
 
 from viabtc.protocol.alert import write_alert
-from viabtc.service.common import AlertSettings, LogSettings
 from viabtc.service.failure import StartFailure
+from viabtc.service.sections import AlertSettings, LogSettings
 
 TERMINAL: Final = LogSettings(None, frozenset({"fatal", "error", "warn", "info"}))
 """Readable lines on standard error."""

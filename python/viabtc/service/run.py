@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from viabtc.edges import systemd
 from viabtc.service import logs
-from viabtc.service.common import Common, raise_limits
 from viabtc.service.failure import EXIT_FAULT, EXIT_OK, StartFailure
+from viabtc.service.sections import Common, raise_limits
 from viabtc.service.settings import Findings
 
 if TYPE_CHECKING:
