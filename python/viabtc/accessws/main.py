@@ -37,6 +37,10 @@ class HubPart(run.Part):
         has_topics = all(follower.problem is None for follower in self.followers.values())
         return all(self.hub.links().values()) and has_topics and self.hub.failure is None
 
+    def is_started(self) -> bool:
+        # Links and topics come and go with other services; without them errors are answered.
+        return self.hub.failure is None
+
     def status(self) -> dict[str, Any]:
         topics = {name: follower.problem for name, follower in self.followers.items()}
         return {"websocket": self.hub.addresses, "links": self.hub.links(), "topics": topics}
