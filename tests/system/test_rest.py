@@ -213,6 +213,19 @@ def test_a_body_that_is_no_order_is_refused_in_words(anybody: As, body: object) 
     assert (status, code) == (400, "invalid_argument")
 
 
+def test_a_body_larger_than_any_request_is_refused_announced_or_not(anybody: As) -> None:
+    one = anybody("user-1")
+    large = b"[" * 65_537
+    headers = {"Content-Type": "application/json"}
+    pieces = (large[start : start + 8_192] for start in range(0, len(large), 8_192))
+    for content in (large, pieces):
+        refused = one.post("/orders", content=content, headers=headers)
+        assert refusal(refused)[:2] == (413, "too_large")
+    deep = one.post("/orders", content=b"[" * 60_000, headers=headers)
+    assert refusal(deep)[:2] == (400, "invalid_argument")
+    assert done(one.get("/time"))
+
+
 def test_pages_of_open_orders_join_while_orders_come_and_go(as_identity: As) -> None:
     one = as_identity("user-1")
     ids = [done(one.post("/orders", json=bid("1")))["id"] for _ in range(25)]

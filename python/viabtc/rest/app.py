@@ -6,6 +6,7 @@ from viabtc import __version__
 from viabtc.rest.context import Fees
 from viabtc.rest.errors import add_handlers
 from viabtc.rest.exchange import Exchange
+from viabtc.rest.limits import BodyLimit
 from viabtc.rest.pages import PageSettings, add_page
 from viabtc.rest.routes import account, admin, market, orders, udf
 from viabtc.service.tokens import Tokens
@@ -28,6 +29,7 @@ def build_app(exchange: Exchange, tokens: Tokens, fees: Fees, page: PageSettings
     app.state.tokens = tokens
     app.state.fees = fees
     add_handlers(app)
+    app.add_middleware(BodyLimit)
     api = APIRouter(prefix=PREFIX)
     for routes in (market, orders, account, admin, udf):
         api.include_router(routes.router)

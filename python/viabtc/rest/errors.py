@@ -10,6 +10,9 @@ from starlette.exceptions import HTTPException
 
 from viabtc.contract.errors import REASONS
 
+TOO_LARGE: Final = 413
+"""Status of a body that is larger than any request needs."""
+
 STATUSES: Final = {
     "invalid_argument": 400,
     "unauthenticated": 401,
@@ -19,6 +22,7 @@ STATUSES: Final = {
     "order_not_found": 404,
     "user_not_match": 404,
     "repeat_update": 409,
+    "too_large": TOO_LARGE,
     "balance_not_enough": 422,
     "amount_too_small": 422,
     "no_enough_trader": 422,
@@ -35,6 +39,7 @@ MESSAGES: Final = {
     "forbidden": "the token does not allow this",
     "not_found": "there is nothing at this address",
     "method_not_allowed": "this address is not used with this method",
+    "too_large": "the body is larger than any request needs",
     "user_not_match": "order not found",
     "internal_error": "a service failed",
     "service_unavailable": "a service cannot be reached or takes no writes; nothing was done",
@@ -103,7 +108,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def other(_: Request, error: HTTPException) -> JSONResponse:
-        by_status = {404: "not_found", 405: "method_not_allowed"}
+        by_status = {404: "not_found", 405: "method_not_allowed", TOO_LARGE: "too_large"}
         code = by_status.get(error.status_code, "invalid_argument")
         response = answer(ApiError(code, None if code in by_status.values() else error.detail))
         response.headers.update(error.headers or {})
