@@ -54,6 +54,7 @@ FLOATS: Final = {
     "edges/mysql.py": "seconds of microseconds",
     "edges/rpc.py": "when a link was last heard",
     "edges/systemd.py": "seconds of microseconds",
+    "export.py": "bounds in fractional seconds, as storage keeps them",
     "journal.py": "seconds of microseconds",
     "migrate.py": "seconds of microseconds",
     "readhistory/queries.py": "fractional seconds, as storage keeps them",
