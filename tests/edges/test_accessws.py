@@ -34,7 +34,7 @@ def stack() -> Iterator[ExitStack]:
 def is_frozen(push: dict[str, Any]) -> bool:
     """Whether a push tells that something of BTC is frozen."""
     held = push["params"][0] if push["method"] == "asset.update" else {}
-    return held.get("BTC", {"freeze": "0"})["freeze"] != "0"
+    return bool(held.get("BTC", {"freeze": "0"})["freeze"] != "0")
 
 
 def test_a_users_orders_and_balances_are_told_through_the_topics(
