@@ -15,6 +15,7 @@ from harness.processes import VIABTC, Server, start_exchange
 
 MARKET: Final = "BTCUSDT"
 
+LOOK_S: Final = 0.02
 FRESH_S: Final = 1.5
 """Market data is asked for so long after the last deal, at most."""
 
@@ -54,6 +55,12 @@ def until_deals(door: Connection, count: int, deadline_s: float = PATIENCE_S) ->
             return deals
 
 
+def wait_past(second: int) -> None:
+    """Waits until a second of the clock is over."""
+    while int(time.time()) <= second:
+        time.sleep(LOOK_S)
+
+
 def until_stored(server: Server) -> None:
     """Waits until the store has all deals so far."""
     wanted = server.status()["market"]["sequence"]
@@ -71,6 +78,9 @@ def check_all(door: Connection, wanted: list[tuple[Decimal, Decimal, str]]) -> N
         assert answer == filled(candles(deals, step), start, end, step), step
     last = deals[-1].price
     assert Decimal(door.result("market.last", MARKET)) == last
+    # The rolling figures take candles that began before the second of asking: a deal in the first
+    # second of a minute is among them from the next second on.
+    wait_past(end // 60 * 60)
     status = door.result("market.status", MARKET, 604_800)
     volume = sum((deal.amount for deal in deals), Decimal(0))
     turnover = sum((deal.amount * deal.price for deal in deals), Decimal(0))
