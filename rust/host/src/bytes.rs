@@ -81,14 +81,19 @@ impl<'a> Reader<'a> {
 
     pub fn i128(&mut self) -> Result<i128, CodecError> {
         let length = usize::from(self.u8()?);
-        if length == 0 || length > 17 {
+        if length == 0 || length > 16 {
             return Err(CodecError::Value("integer length"));
         }
         let bytes = self.take(length)?;
-        let is_negative = bytes[length - 1] & 0x80 != 0;
-        let mut full = [if is_negative { 0xff } else { 0 }; 17];
+        let last = bytes[length - 1];
+        let sign = if last & 0x80 == 0 { 0 } else { 0xff };
+        // One value has one form: equal records are equal bytes.
+        if length > 1 && last == sign && (bytes[length - 2] ^ sign) & 0x80 == 0 {
+            return Err(CodecError::Value("integer longer than it needs"));
+        }
+        let mut full = [sign; 16];
         full[..length].copy_from_slice(bytes);
-        Ok(i128::from_le_bytes(full[..16].try_into().expect("sixteen of seventeen bytes")))
+        Ok(i128::from_le_bytes(full))
     }
 
     pub fn bytes(&mut self) -> Result<&'a [u8], CodecError> {
@@ -117,6 +122,18 @@ mod tests {
             let mut reader = Reader(&buffer);
             assert_eq!(reader.i128(), Ok(value));
             assert!(reader.0.is_empty());
+        }
+    }
+
+    #[test]
+    fn money_in_more_bytes_than_it_needs_is_refused() {
+        let padded: [&[u8]; 4] = [&[2, 0, 0], &[2, 2, 0], &[2, 0xff, 0xff], &[3, 0, 0x80, 0xff]];
+        for bytes in padded {
+            let expected = Err(CodecError::Value("integer longer than it needs"));
+            assert_eq!(Reader(bytes).i128(), expected, "{bytes:?}");
+        }
+        for (bytes, value) in [([2, 0x80, 0], 128), ([2, 0x7f, 0xff], -129)] {
+            assert_eq!(Reader(&bytes).i128(), Ok(value));
         }
     }
 }
