@@ -123,8 +123,13 @@ impl Exchange {
             }
         }
         exchange.link_orders(orders);
+        let mut newest = i64::MIN;
         for _ in 0..input.u64()? {
             let time = Time(input.u64()?.cast_signed());
+            if time.0 < newest {
+                return Err(RestoreError::Malformed("updates are not in the order of their times"));
+            }
+            newest = time.0;
             let key = UpdateKey(input.i128()?.cast_unsigned());
             if exchange.updates.is_seen(key, time) {
                 return Err(RestoreError::Malformed("an update is remembered twice"));

@@ -208,3 +208,14 @@ fn a_snapshot_with_orders_out_of_priority_is_refused() {
         Ok(_) => panic!("it was accepted"),
     }
 }
+
+#[test]
+fn a_snapshot_with_updates_out_of_order_is_refused() {
+    let mut bytes = snapshot(&traded());
+    // The state ends with the remembered updates: a time and a key each, 24 bytes.
+    let first = bytes.len() - 2 * 24;
+    assert_eq!(bytes[first..first + 8], 1u64.to_le_bytes());
+    bytes[first..first + 8].copy_from_slice(&2u64.to_le_bytes());
+    let error = restore(exchange().config().clone(), &bytes).unwrap_err();
+    assert!(format!("{error}").contains("order of their times"), "{error}");
+}
