@@ -11,8 +11,8 @@ use viabtc_wire::methods::{ErrorCode, Owner, by_name};
 use viabtc_wire::reply::write_common_error;
 
 use super::Dialect;
+use super::desk::Desk;
 use super::frames::Closing;
-use super::serve::Desk;
 use super::topics::Family;
 use crate::backend::Refusal;
 

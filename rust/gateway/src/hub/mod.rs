@@ -4,12 +4,17 @@
 //! is a [`Dialect`]; what needs the owner of the hub (authentication, feeds) goes to it as [`Notice`]s.
 
 mod calls;
+mod connection;
+mod desk;
 mod frames;
 mod handshake;
+mod mailbox;
 mod metrics;
 mod notices;
 mod queue;
 mod serve;
+mod state;
+mod subscribing;
 mod topics;
 
 use std::io;
@@ -23,14 +28,15 @@ use crate::backend::Backend;
 use crate::server::{BindError, listen, listen_on_path};
 
 pub use calls::{Calls, CallsOptions};
+pub use desk::Desk;
 pub use frames::Closing;
 pub use metrics::HubMetrics;
 pub use notices::{Answer, Notice, Request};
-pub use serve::Desk;
 pub use topics::{Family, Items, Publication};
 
+use mailbox::{Command, Mailbox};
 use notices::Notices;
-use serve::{Command, Listening, Mailbox, Thread};
+use serve::{Listening, Thread};
 
 /// Most addresses of a hub.
 const ADDRESSES_MAX: usize = 32;

@@ -1,0 +1,145 @@
+//! One connection: its socket, what it has sent and what waits for it.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use socket2::Socket;
+
+use super::HubOptions;
+use super::frames::{Assembler, Frame};
+use super::metrics::HubMetrics;
+use super::queue::{Queue, Slot};
+use crate::metrics::count;
+
+/// Frames that are written at once.
+const WRITE_FRAMES: usize = 64;
+
+/// Requests of one connection that may be unanswered; above it the thread stops reading from it.
+pub(super) const UNANSWERED_MAX: u32 = 256;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The handshake is not whole.
+    Opening,
+    Open,
+    /// A close frame, or a refusal, is the last that is written; what comes is discarded.
+    Closing,
+}
+
+pub(super) struct Connection {
+    pub(super) socket: Socket,
+    pub(super) phase: Phase,
+    pub(super) is_readable: bool,
+    pub(super) is_writable: bool,
+    /// The peer sends no more.
+    pub(super) is_ended: bool,
+    pub(super) is_active: bool,
+    pub(super) is_dirty: bool,
+    /// Our direction is shut down.
+    pub(super) is_shut: bool,
+    /// Counted in `addresses`.
+    pub(super) is_counted: bool,
+    /// A ping waits for any sign of life.
+    pub(super) is_pinged: bool,
+    /// Begin of a frame, or of the handshake, whose rest has not come.
+    pub(super) input: Vec<u8>,
+    pub(super) assembler: Assembler,
+    pub(super) queue: Queue,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) user: Option<u32>,
+    pub(super) address: Option<IpAddr>,
+    pub(super) unanswered: u32,
+    /// Frames of the second that began at `second_ms`.
+    pub(super) frames: u32,
+    pub(super) second_ms: u64,
+    /// When the phase began or bytes came last.
+    pub(super) seen_ms: u64,
+    /// When bytes went out last, or began to wait.
+    pub(super) moved_ms: u64,
+}
+
+pub(super) struct Subscription {
+    pub(super) topic: u32,
+    /// Where the connection stands among the topic's subscribers.
+    pub(super) position: u32,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket, address: Option<IpAddr>, now_ms: u64) -> Connection {
+        Connection {
+            socket,
+            phase: Phase::Opening,
+            is_readable: false,
+            is_writable: true,
+            is_ended: false,
+            is_active: false,
+            is_dirty: false,
+            is_shut: false,
+            is_counted: false,
+            is_pinged: false,
+            input: Vec::new(),
+            assembler: Assembler::default(),
+            queue: Queue::default(),
+            subscriptions: Vec::new(),
+            user: None,
+            address,
+            unanswered: 0,
+            frames: 0,
+            second_ms: now_ms,
+            seen_ms: now_ms,
+            moved_ms: now_ms,
+        }
+    }
+
+    pub(super) fn may_read(&self) -> bool {
+        self.unanswered < UNANSWERED_MAX || self.phase == Phase::Closing
+    }
+
+    pub(super) fn push(&mut self, frame: Frame, now_ms: u64) -> Slot {
+        if self.queue.is_empty() {
+            self.moved_ms = now_ms;
+        }
+        self.queue.push(frame)
+    }
+
+    /// Whether more waits than may wait, also after writing what can be written.
+    pub(super) fn is_over(
+        &mut self,
+        options: &HubOptions,
+        metrics: &HubMetrics,
+        now_ms: u64,
+    ) -> bool {
+        let most = options.queue_bytes_max;
+        if self.phase == Phase::Closing || self.queue.bytes() <= most {
+            return false;
+        }
+        // An error here is found again when the connection's turn to be written comes.
+        let _ = self.write(metrics, now_ms);
+        self.queue.bytes() > most
+    }
+
+    /// Writes until everything is out or the socket is full.
+    pub(super) fn write(&mut self, metrics: &HubMetrics, now_ms: u64) -> io::Result<()> {
+        while self.is_writable && !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
+            let filled = self.queue.fill(&mut slices);
+            let wanted: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+            match (&self.socket).write_vectored(&slices[..filled]) {
+                Ok(size) => {
+                    // Less than asked for: the socket is full, and its next room is a new event.
+                    self.is_writable = size == wanted;
+                    self.moved_ms = now_ms;
+                    let frames = self.queue.advance(size);
+                    count(&metrics.writes);
+                    metrics.frames_out.fetch_add(frames as u64, Relaxed);
+                    metrics.bytes_out.fetch_add(size as u64, Relaxed);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! What a dialect can do for the connection whose message it has.
+
+use viabtc_wire::frame::Head;
+
+use super::ConnectionId;
+use super::frames::{Closing, Opcode, frame, text};
+use super::notices::Request;
+use super::state::Core;
+use super::topics::Family;
+use crate::backend::{Origin, Refusal, Ticket};
+use crate::metrics::count;
+
+/// What a dialect can do for the connection whose message it has.
+pub struct Desk<'a> {
+    pub(super) core: &'a mut Core,
+    pub(super) place: u32,
+}
+
+impl Desk<'_> {
+    /// Sends a text.
+    pub fn send(&mut self, payload: &[u8]) {
+        self.core.send(self.place, text(payload));
+    }
+
+    /// Sends bytes.
+    pub fn send_binary(&mut self, payload: &[u8]) {
+        self.core.send(self.place, frame(Opcode::Binary, &[payload]));
+    }
+
+    /// Ends the connection once everything before is written.
+    pub fn close(&mut self, closing: Closing) {
+        count(&self.core.metrics.malformed);
+        self.core.close(self.place, closing);
+    }
+
+    /// Whose the connection is.
+    pub fn user(&mut self) -> Option<u32> {
+        self.core.connection(self.place)?.user
+    }
+
+    /// Subscribes to a topic; false when the connection has as many as it may. What newcomers get comes
+    /// with [`Desk::welcome`].
+    pub fn subscribe(&mut self, name: &str, family: Family) -> bool {
+        self.core.subscribe(self.place, name, family)
+    }
+
+    /// Sends what the topics of a family keep for newcomers.
+    pub fn welcome(&mut self, family: Family) {
+        self.core.welcome(self.place, family);
+    }
+
+    /// Ends all subscriptions of a family.
+    pub fn leave(&mut self, family: Family) {
+        self.core.leave(self.place, |other| other == family);
+    }
+
+    /// Whether the backend at `place` can be reached.
+    pub fn is_connected(&self, place: usize) -> bool {
+        let backend = self.core.backends.get(place).and_then(Option::as_ref);
+        backend.is_some_and(|backend| backend.is_connected())
+    }
+
+    /// Sends a request to a backend, whose answer goes to the client as it is.
+    ///
+    /// # Errors
+    /// When it will not be answered.
+    pub fn relay(
+        &mut self,
+        place: usize,
+        command: u32,
+        id: i64,
+        params: &[u8],
+    ) -> Result<(), Refusal> {
+        let generation = self.core.places[self.place as usize].generation;
+        let origin = Origin::Connection { place: self.place, generation };
+        let head = Head { command, request_id: id.cast_unsigned(), ..Head::default() };
+        let ticket = Ticket { origin, head, extension: Vec::new() };
+        match self.core.sessions.get_mut(place).and_then(Option::as_mut) {
+            Some(session) => {
+                session.submit(command, id, params, ticket).map_err(|(refusal, _)| refusal)?;
+            }
+            None => return Err(Refusal::Unavailable),
+        }
+        if let Some(connection) = self.core.connection(self.place) {
+            connection.unanswered += 1;
+        }
+        Ok(())
+    }
+
+    /// Leaves a request to the owner of the hub; false when too many wait.
+    pub fn request(&mut self, id: i64, method: &'static str, params: &str) -> bool {
+        let (index, place) = (self.core.index, self.place);
+        let generation = self.core.places[place as usize].generation;
+        let Some(connection) = self.core.connection(place) else { return false };
+        let request = Request {
+            connection: ConnectionId::new(index, place, generation),
+            address: connection.address,
+            id,
+            method,
+            params: params.to_owned(),
+        };
+        let is_taken = self.core.notices.request(request);
+        if let (true, Some(connection)) = (is_taken, self.core.connection(place)) {
+            connection.unanswered += 1;
+        }
+        is_taken
+    }
+}

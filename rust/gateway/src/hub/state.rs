@@ -1,0 +1,388 @@
+//! A thread's state: its connections by place, what is due in this turn, and what closes them.
+//!
+//! Apart from the thread's poll and dialect, so that a dialect can use it through a [`super::Desk`].
+
+use std::collections::HashMap;
+use std::mem;
+use std::net::{IpAddr, Shutdown};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use viabtc_wire::frame::Head;
+use viabtc_wire::methods::ErrorCode;
+use viabtc_wire::reply::write_common_error;
+
+use super::connection::{Connection, Phase, UNANSWERED_MAX};
+use super::frames::{Assembler, Closing, Frame, Opcode, close, frame, text};
+use super::handshake::{self, Terms};
+use super::mailbox::Command;
+use super::metrics::HubMetrics;
+use super::notices::{Answer, Notices};
+use super::queue::Slot;
+use super::topics::Topics;
+use super::{ConnectionId, HubOptions};
+use crate::backend::{Backend, Bundle, Origin, Outbox, Refusal, Session, Status, Ticket};
+use crate::metrics::count;
+
+/// The place of questions that the owner asks.
+const OWNER: u32 = u32::MAX;
+
+/// How long a closing connection may take to read what is left, and to close.
+const LINGER_MS: u64 = 1_000;
+
+/// Everything but the poll and the dialect, so that the dialect can use it.
+pub(super) struct Core {
+    pub(super) index: u8,
+    pub(super) options: Arc<HubOptions>,
+    pub(super) terms: Terms,
+    pub(super) date: String,
+    pub(super) places: Vec<Place>,
+    pub(super) free: Vec<u32>,
+    pub(super) open_count: usize,
+    /// Open connections by client, while that is bounded.
+    pub(super) addresses: HashMap<IpAddr, u32>,
+    pub(super) topics: Topics,
+    pub(super) backends: Vec<Option<Arc<dyn Backend>>>,
+    pub(super) sessions: Vec<Option<Box<dyn Session>>>,
+    pub(super) outbox: Outbox,
+    pub(super) notices: Arc<Notices>,
+    pub(super) metrics: Arc<HubMetrics>,
+    /// Places to read in this turn.
+    pub(super) active: Vec<u32>,
+    /// Places to write in this turn.
+    pub(super) dirty: Vec<u32>,
+    pub(super) started: Instant,
+    /// Milliseconds since the start, as of this turn.
+    pub(super) now_ms: u64,
+    pub(super) is_stopping: bool,
+}
+
+pub(super) struct Place {
+    pub(super) generation: u32,
+    pub(super) connection: Option<Connection>,
+}
+
+impl Core {
+    pub(super) fn connection(&mut self, place: u32) -> Option<&mut Connection> {
+        self.places.get_mut(place as usize)?.connection.as_mut()
+    }
+
+    /// The connection of that name, unless it is gone or closing.
+    pub(super) fn named(&mut self, id: ConnectionId) -> Option<(u32, &mut Connection)> {
+        let (place, generation) = id.place();
+        let slot = self.places.get_mut(place as usize)?;
+        let connection = slot.connection.as_mut()?;
+        let is_open = slot.generation == generation && connection.phase == Phase::Open;
+        is_open.then_some((place, connection))
+    }
+
+    pub(super) fn note(&mut self, place: usize, event: &mio::event::Event) {
+        let place = place as u32;
+        let Some(connection) = self.connection(place) else { return };
+        if event.is_writable() {
+            connection.is_writable = true;
+            if !connection.queue.is_empty() {
+                self.soil(place);
+            }
+        }
+        let Some(connection) = self.connection(place) else { return };
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            connection.is_readable = true;
+            connection.is_ended |= event.is_read_closed() || event.is_error();
+            self.activate(place);
+        }
+    }
+
+    pub(super) fn activate(&mut self, place: u32) {
+        if let Some(connection) = self.connection(place)
+            && !mem::replace(&mut connection.is_active, true)
+        {
+            self.active.push(place);
+        }
+    }
+
+    pub(super) fn soil(&mut self, place: u32) {
+        if let Some(connection) = self.connection(place)
+            && !mem::replace(&mut connection.is_dirty, true)
+        {
+            self.dirty.push(place);
+        }
+    }
+
+    /// Reads the handshake; how many bytes it took, 0 while its rest has not come.
+    pub(super) fn shake(&mut self, place: u32, input: &[u8]) -> usize {
+        match handshake::open(input, &self.terms, &self.date) {
+            Ok(None) => 0,
+            Ok(Some(opening)) => {
+                let is_trusting = self.options.trusts_forwarded;
+                let now_ms = self.now_ms;
+                let Some(connection) = self.connection(place) else { return input.len() };
+                if is_trusting && opening.forwarded.is_some() {
+                    connection.address = opening.forwarded;
+                }
+                if !self.admit(place) {
+                    let refusal = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\
+                        Connection: close\r\n\r\n";
+                    self.refuse(place, refusal);
+                    return input.len();
+                }
+                if let Some(connection) = self.connection(place) {
+                    connection.phase = Phase::Open;
+                    connection.seen_ms = now_ms;
+                }
+                self.send(place, opening.response.into());
+                opening.size
+            }
+            Err(response) => {
+                self.refuse(place, &response);
+                input.len()
+            }
+        }
+    }
+
+    pub(super) fn refuse(&mut self, place: u32, response: &[u8]) {
+        count(&self.metrics.refused);
+        self.begin_close(place, response.into());
+    }
+
+    /// Counts the connection's client, unless it has too many.
+    pub(super) fn admit(&mut self, place: u32) -> bool {
+        let most = self.options.connections_per_address_max;
+        let Some(address) = self.connection(place).and_then(|connection| connection.address) else {
+            return true;
+        };
+        if most == 0 {
+            return true;
+        }
+        let open = self.addresses.entry(address).or_insert(0);
+        if *open >= most {
+            return false;
+        }
+        *open += 1;
+        if let Some(connection) = self.connection(place) {
+            connection.is_counted = true;
+        }
+        true
+    }
+
+    /// Counts a frame; whether it is one too many of this second.
+    pub(super) fn is_too_much(&mut self, place: u32) -> bool {
+        let (most, now_ms) = (self.options.frames_per_second_max, self.now_ms);
+        let Some(connection) = self.connection(place) else { return false };
+        if now_ms - connection.second_ms >= 1_000 {
+            (connection.second_ms, connection.frames) = (now_ms, 0);
+        }
+        connection.frames += 1;
+        most > 0 && connection.frames > most
+    }
+
+    /// Queues a frame that is never dropped.
+    pub(super) fn send(&mut self, place: u32, frame: Frame) -> Option<Slot> {
+        let Core { places, options, metrics, now_ms, .. } = self;
+        let connection = places.get_mut(place as usize)?.connection.as_mut()?;
+        let slot = connection.push(frame, *now_ms);
+        let is_over = connection.is_over(options, metrics, *now_ms);
+        self.soil(place);
+        if is_over {
+            count(&self.metrics.overflowed);
+            self.close_hard(place, Closing::OVERFLOW);
+        }
+        Some(slot)
+    }
+
+    pub(super) fn deliver(&mut self, bundle: Bundle) {
+        for (ticket, status, range) in bundle.answers {
+            let body = &bundle.buffer[range];
+            let Origin::Connection { place, generation } = ticket.origin else { continue };
+            if place == OWNER {
+                let body = (status == Status::Answered).then(|| body.to_vec());
+                self.notices.answer(Answer { tag: ticket.head.sequence, body });
+                continue;
+            }
+            let id = ConnectionId::new(self.index, place, generation);
+            let Some((place, connection)) = self.named(id) else { continue };
+            connection.unanswered -= 1;
+            if connection.unanswered == UNANSWERED_MAX - 1 {
+                self.activate(place);
+            }
+            let answer = match status {
+                Status::Answered => text(body),
+                Status::TimedOut => {
+                    let mut body = Vec::new();
+                    let id = ticket.head.request_id.cast_signed();
+                    write_common_error(ErrorCode::ServiceTimeout, Some(id), &mut body);
+                    text(&body)
+                }
+            };
+            self.send(place, answer);
+        }
+    }
+
+    pub(super) fn obey(&mut self, command: Command) {
+        match command {
+            Command::Publish(publications) => {
+                for (name, publication) in publications.iter() {
+                    self.publish(name, publication);
+                }
+            }
+            Command::Authenticate { connection: id, user, answer } => {
+                let Some((place, connection)) = self.named(id) else { return };
+                connection.unanswered -= 1;
+                if connection.user.replace(user).is_some_and(|before| before != user) {
+                    self.leave(place, |family| family.is_private);
+                }
+                self.send(place, answer);
+                self.activate(place);
+            }
+            Command::Answer { connection: id, answer } => {
+                let Some((place, connection)) = self.named(id) else { return };
+                connection.unanswered -= 1;
+                self.send(place, answer);
+                self.activate(place);
+            }
+            Command::Close { connection: id, closing } => {
+                if let Some((place, _)) = self.named(id) {
+                    self.close(place, closing);
+                }
+            }
+            Command::ClosePrivate(closing) => {
+                for place in 0..self.places.len() as u32 {
+                    if self.hears_private(place) {
+                        self.close(place, closing);
+                    }
+                }
+            }
+            Command::Ask { tag, place, command, params } => {
+                let origin = Origin::Connection { place: OWNER, generation: 0 };
+                let head = Head { command, sequence: tag, ..Head::default() };
+                let ticket = Ticket { origin, head, extension: Vec::new() };
+                let submitted = match self.sessions.get_mut(place).and_then(Option::as_mut) {
+                    Some(session) => session.submit(command, i64::from(tag), &params, ticket),
+                    None => Err((Refusal::Unavailable, ticket)),
+                };
+                match submitted {
+                    Ok(()) => {
+                        if let Some(Some(session)) = self.sessions.get_mut(place) {
+                            session.flush();
+                        }
+                    }
+                    Err(_) => self.notices.answer(Answer { tag, body: None }),
+                }
+            }
+        }
+    }
+
+    /// Ends a connection once everything before is written.
+    pub(super) fn close(&mut self, place: u32, closing: Closing) {
+        self.begin_close(place, close(Some(closing.code), closing.reason));
+    }
+
+    /// Ends a connection that does not read: what waits is given up.
+    pub(super) fn close_hard(&mut self, place: u32, closing: Closing) {
+        if let Some(connection) = self.connection(place) {
+            connection.queue.clear_unwritten();
+        }
+        self.close(place, closing);
+    }
+
+    /// `last` is the last that is written.
+    pub(super) fn begin_close(&mut self, place: u32, last: Frame) {
+        let now_ms = self.now_ms;
+        let Some(connection) = self.connection(place) else { return };
+        if connection.phase == Phase::Closing {
+            return;
+        }
+        connection.phase = Phase::Closing;
+        connection.seen_ms = now_ms;
+        connection.input = Vec::new();
+        connection.assembler = Assembler::default();
+        connection.push(last, now_ms);
+        self.leave(place, |_| true);
+        self.soil(place);
+    }
+
+    pub(super) fn close_all(&mut self) {
+        for place in 0..self.places.len() as u32 {
+            match self.connection(place).map(|connection| connection.phase) {
+                Some(Phase::Opening) => self.drop_connection(place),
+                Some(Phase::Open) => self.close(place, Closing::GOING_AWAY),
+                Some(Phase::Closing) | None => {}
+            }
+            self.write(place);
+        }
+    }
+
+    pub(super) fn drop_connection(&mut self, place: u32) {
+        self.leave(place, |_| true);
+        let slot = &mut self.places[place as usize];
+        let Some(connection) = slot.connection.take() else { return };
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(place);
+        self.open_count -= 1;
+        self.metrics.connections.fetch_sub(1, Relaxed);
+        if let (true, Some(address)) = (connection.is_counted, connection.address)
+            && let Some(open) = self.addresses.get_mut(&address)
+        {
+            *open -= 1;
+            if *open == 0 {
+                self.addresses.remove(&address);
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, place: u32) {
+        let Core { places, metrics, now_ms, .. } = self;
+        let slot = places.get_mut(place as usize);
+        let Some(connection) = slot.and_then(|slot| slot.connection.as_mut()) else { return };
+        connection.is_dirty = false;
+        if connection.write(metrics, *now_ms).is_err() {
+            return self.drop_connection(place);
+        }
+        if connection.phase == Phase::Closing && connection.queue.is_empty() && !connection.is_shut
+        {
+            // A close with unread input would reset the connection and may take the last bytes with it.
+            let _ = connection.socket.shutdown(Shutdown::Write);
+            connection.is_shut = true;
+            self.activate(place);
+        }
+    }
+
+    /// Deadlines of one connection.
+    pub(super) fn look_after(&mut self, place: u32) {
+        let now_ms = self.now_ms;
+        let options = Arc::clone(&self.options);
+        let Some(connection) = self.connection(place) else { return };
+        let silent = Duration::from_millis(now_ms - connection.seen_ms);
+        let stalled = Duration::from_millis(now_ms - connection.moved_ms);
+        let is_waiting = !connection.queue.is_empty();
+        match connection.phase {
+            Phase::Opening if silent > options.opening_timeout => {
+                count(&self.metrics.expired);
+                self.drop_connection(place);
+            }
+            Phase::Closing if now_ms - connection.seen_ms > LINGER_MS => {
+                self.drop_connection(place);
+            }
+            Phase::Open if is_waiting && stalled > options.stall_timeout => {
+                count(&self.metrics.overflowed);
+                self.close_hard(place, Closing::STALLED);
+                self.write(place);
+            }
+            Phase::Open => {
+                let (interval, keep_alive) = (options.ping_interval, options.keep_alive);
+                let is_deaf = !interval.is_zero() && silent > 2 * interval;
+                if is_deaf || (!keep_alive.is_zero() && silent > keep_alive) {
+                    count(&self.metrics.expired);
+                    self.close(place, Closing::IDLE);
+                    self.write(place);
+                } else if !interval.is_zero() && silent > interval && !connection.is_pinged {
+                    connection.is_pinged = true;
+                    self.send(place, frame(Opcode::Ping, &[]));
+                    self.write(place);
+                }
+            }
+            Phase::Opening | Phase::Closing => {}
+        }
+    }
+}
