@@ -85,7 +85,7 @@ async def measure(broker: str, file: Path, count: int) -> None:
     await store.close()
 
     board = _core.MarketBoard(["BTCUSDT"])
-    follower = Follower(board, TopicSettings(broker, "deals"), log)
+    follower = Follower(board, TopicSettings(broker, "deals"), None, log)
     watch = Watch()
     task = asyncio.create_task(follower.run())
     while not follower.has_caught_up:  # noqa: ASYNC110 - the follower has no reason to tell

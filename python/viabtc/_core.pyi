@@ -161,13 +161,37 @@ class MarketBoard:
     def position(self) -> dict[str, Any]:
         """`offset` and `number` of the topic (None at first), `sequence` of the feed."""
 
+    @property
+    def last_deal(self) -> int:
+        """The largest id of a deal; 0 before the first."""
+
     def apply_messages(
-        self, messages: Sequence[tuple[int, bytes | None, int | None]]
+        self,
+        messages: Sequence[tuple[int, bytes | None, int | None]],
+        *,
+        until_gap: bool = False,
     ) -> dict[str, Any]:
         """Counts messages of the topic in: offset, payload, number.
 
+        Args:
+            messages: In the order of the topic.
+            until_gap: Stop before a message that others should have preceded.
+
         Returns:
-            counted, repeated, missing (messages that never came), refused: `(offset, reason)`.
+            taken, counted, repeated, missing (messages that never came), and refused:
+            `(offset, reason)`.
+        """
+
+    def complete(self, deals: Sequence[bytes]) -> int:
+        """Counts deals in that come from elsewhere than the topic, ids ascending, as its payloads.
+
+        Their messages, when they come after all, are repeats.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            ValueError: one is no deal; those before it are counted.
         """
 
     def follow(self, engine: Engine, directory: str) -> None:

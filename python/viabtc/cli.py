@@ -236,7 +236,7 @@ def journal_snapshot(
 
 @klines_app.command("verify")
 def klines_verify(config: ConfigFile) -> None:
-    """Compare the market data in Redis with the topic of deals, without changing anything."""
+    """Compare the market data in Redis with history and topic, without changing anything."""
     from viabtc.marketprice import tools
 
     raise SystemExit(tools.verify(config))
@@ -244,7 +244,7 @@ def klines_verify(config: ConfigFile) -> None:
 
 @klines_app.command("rebuild")
 def klines_rebuild(config: ConfigFile) -> None:
-    """Write the market data in Redis anew from the topic of deals; marketprice must be stopped."""
+    """Write the market data in Redis anew from history and topic; marketprice must be stopped."""
     from viabtc.marketprice import tools
 
     raise SystemExit(tools.rebuild(config))

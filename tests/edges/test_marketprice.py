@@ -66,11 +66,15 @@ class Market:
 
     def send(self, count: int) -> None:
         """Makes deals and sends them with the headers of our publisher, sometimes twice."""
-        messages = [self._message() for _ in range(count)]
+        messages = self.make(count)
         if self._draw.random() < 0.3:
             # A publisher that was not sure sends its last messages again.
             messages += messages[-self._draw.randrange(1, count + 1) :]
         self.offset = self._publisher.send(self._topic, messages)
+
+    def make(self, count: int) -> list[tuple[bytes, dict[str, int]]]:
+        """Makes deals without sending them."""
+        return [self._message() for _ in range(count)]
 
     def _message(self) -> tuple[bytes, dict[str, int]]:
         self._count += 1

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from harness.places import ROOT
 from harness.processes import Reserved
@@ -155,6 +156,7 @@ class Publisher:
     """Sends messages in order, in a thread of its own; a killed broker may come back meanwhile."""
 
     def __init__(self, broker: str) -> None:
+        self._broker = broker
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -163,6 +165,10 @@ class Publisher:
     def send(self, topic: str, messages: Sequence[tuple[bytes, dict[str, int]]]) -> int:
         """Sends payloads with their headers; the offset of the last when the broker has all."""
         return self._wait(self._send(topic, messages))
+
+    def trim(self, topic: str, offset: int) -> None:
+        """Drops everything before an offset, as the broker does with what is too old."""
+        self._wait(self._trim(topic, offset))
 
     def close(self) -> None:
         self._wait(self._producer.stop())
@@ -181,6 +187,14 @@ class Publisher:
         )
         await producer.start()
         return producer
+
+    async def _trim(self, topic: str, offset: int) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._broker)
+        await admin.start()
+        try:
+            await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(offset)})
+        finally:
+            await admin.close()
 
     async def _send(self, topic: str, messages: Sequence[tuple[bytes, dict[str, int]]]) -> int:
         sent = [

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from viabtc import _core
 from viabtc.edges.httpclient import DoorError, connect
+from viabtc.edges.mysql import MysqlReader
 from viabtc.edges.redis import open_redis
 from viabtc.marketprice.board import new_board
 from viabtc.marketprice.follow import Follower
+from viabtc.marketprice.history import DealHistory
 from viabtc.marketprice.keeper import Keeper
 from viabtc.marketprice.redis_store import RedisStore
 from viabtc.marketprice.settings import MarketpriceSettings, read_marketprice
@@ -91,7 +93,12 @@ async def _open(settings: MarketpriceSettings, log: Any) -> AsyncIterator[Market
                 threads=settings.threads,
             )
         stack.push_async_callback(asyncio.to_thread, rpc.stop)
-        follower = Follower(board, settings.deals, log)
+        history = None
+        if settings.history is not None:
+            reader = MysqlReader(settings.history, sessions=1)
+            stack.push_async_callback(reader.close)
+            history = DealHistory(reader)
+        follower = Follower(board, settings.deals, history, log)
         stack.push_async_callback(keeper.close)
         listing = _keep_listing(board, settings.accesshttp, log)
         for work in (follower.run(), keeper.run(), listing):

@@ -1,9 +1,10 @@
 """Stored market data against the topic: verified, written anew, and completed from files.
 
-The topic may have lost its oldest deals by age, and a store may hold deals that never were in it:
-candles before the first deal of the topic stay as they are stored.
+The topic may have lost its oldest deals by age; these come from the history database, if there is
+one. A store may hold deals that never were in either: candles before the first stay as they are.
 """
 
+import asyncio
 import csv
 import json
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from typing import Final, TypedDict, cast
 from viabtc import _core
 from viabtc.edges.kafka import TopicReader
 from viabtc.marketprice.board import BoardSettings, new_board
+from viabtc.marketprice.history import DealHistory, deal_message, first_deal
 from viabtc.marketprice.store import (
     LENGTHS,
     RECENT_MAX,
@@ -56,16 +58,25 @@ _DIFFERENCES_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """What the topic leads to."""
+    """What topic and history lead to."""
 
     markets: dict[str, MarketChanges]
     position: Position
     is_trimmed: bool
-    """Whether the topic's oldest deals are gone."""
+    """Whether oldest deals are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where deals come from."""
+
+    topic: TopicReader
+    history: DealHistory | None
+    """For those that the topic does not hold any more."""
 
 
 async def recompute(
-    reader: TopicReader,
+    sources: Sources,
     settings: BoardSettings,
     end: int | None,
     before: dict[str, str],
@@ -73,15 +84,17 @@ async def recompute(
     """Counts the deals of a topic in, from its beginning to the offset `end`, or to its end.
 
     Args:
-        reader: The topic.
+        sources: The topic, and the history of what it lost.
         settings: Zone and retention.
         end: Offset of the last message that counts.
         before: By market, the price before the first deal.
 
     Raises:
         RebuildError: the topic does not reach to `end`.
+        StoreError: the history cannot be read.
         TopicError: the broker failed.
     """
+    reader = sources.topic
     bounds = await reader.bounds()
     last = bounds.end - 1 if end is None else end
     if last >= bounds.end:
@@ -91,14 +104,29 @@ async def recompute(
         board.restore(market, {}, [], price)
     reader.seek(bounds.beginning)
     offset = bounds.beginning - 1
+    is_trimmed = bounds.beginning > 0
+    is_first = True
     while offset < last:
         messages = [message for message in await reader.batch() if message[0] <= last]
         if messages:
+            if is_first and sources.history is not None:
+                is_trimmed = not await _complete(board, sources.history, first_deal(messages))
+            is_first = False
             board.apply_messages(messages)
             offset = messages[-1][0]
     place, changes = board.take_changes()
     markets = {market["market"]: market for market in cast("list[MarketChanges]", changes)}
-    return Recomputed(markets, Position(**place), bounds.beginning > 0)
+    return Recomputed(markets, Position(**place), is_trimmed)
+
+
+async def _complete(board: _core.MarketBoard, history: DealHistory, before: int | None) -> bool:
+    """Counts the deals before one in; whether these are all that there were."""
+    if before is None:
+        return False
+    found = 0
+    async for deals in history.deals(0, before):
+        found += await asyncio.to_thread(board.complete, deals)
+    return found == before - 1
 
 
 def merged(
@@ -142,10 +170,10 @@ def prices_before(markets: dict[str, Stored], topic: Recomputed) -> dict[str, st
     return prices
 
 
-async def from_topic(
-    store: Store, reader: TopicReader, settings: BoardSettings, *, is_written: bool
+async def from_sources(
+    store: Store, sources: Sources, settings: BoardSettings, *, is_written: bool
 ) -> Report:
-    """Compares a store with the topic; with `is_written` it is made equal.
+    """Compares a store with topic and history; with `is_written` it is made equal.
 
     Raises:
         RebuildError, StoreError, TopicError: it cannot be done.
@@ -161,10 +189,10 @@ async def from_topic(
     end = None if is_written or position is None else position.offset
     if not is_written and end is None:
         raise RebuildError("the store has counted no deal in, so there is nothing to compare")
-    topic = await recompute(reader, settings, end, {})
+    topic = await recompute(sources, settings, end, {})
     before = prices_before(markets, topic)
     if before:
-        topic = await recompute(reader, settings, end, before)
+        topic = await recompute(sources, settings, end, before)
     wanted = {
         name: merged(markets.get(name), fresh, kept_from, is_trimmed=topic.is_trimmed)
         for name, fresh in topic.markets.items()
@@ -240,8 +268,7 @@ def _message(file: Path, line: int, row: dict[str, str]) -> bytes:
         raise RebuildError(
             f"{file}, line {line}: time is in seconds, side is sell or buy, id is an integer"
         ) from error
-    texts = json.dumps([row["market"], 0, 0, 0, 0, row["price"], row["amount"], "0", "0"])
-    return f"[{seconds:.6f}, {texts[1:-1]}, {side}, {number}]".encode()
+    return deal_message(seconds, row["market"], row["price"], row["amount"], side, number)
 
 
 async def from_file(store: Store, settings: BoardSettings, file: Path) -> Report:

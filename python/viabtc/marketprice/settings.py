@@ -6,9 +6,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from viabtc.edges.kafka import TopicSettings
+from viabtc.edges.mysql import MysqlSettings
 from viabtc.edges.redis import RedisSettings
 from viabtc.marketprice.board import BoardSettings, read_board
 from viabtc.protocol.addresses import Place
+from viabtc.service.database import read_database
 from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, SettingsError, load
 from viabtc.service.stores import read_redis
@@ -36,6 +38,8 @@ class MarketpriceSettings:
     """Front door that is asked for the list of markets."""
     board: BoardSettings
     flush_interval_s: float
+    history: MysqlSettings | None
+    """Where deals are read that the topic lost."""
 
 
 def read_marketprice(path: Path) -> tuple[MarketpriceSettings, Findings]:
@@ -74,6 +78,7 @@ def _read(root: Section) -> MarketpriceSettings:
         accesshttp=_door(root),
         board=read_board(root, own),
         flush_interval_s=own.seconds("flush_interval_s", 1.0, low=0.05, high=3600),
+        history=read_database(own.section("db_history")) if "db_history" in own.data else None,
     )
     server.idle(_SIZED, "read_mem", "write_mem")
     for section in (server, deals, own, root):

@@ -1,6 +1,7 @@
 """`viabtc klines` and `viabtc import-deals`: tools for market data that nobody else writes."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import socket
@@ -8,11 +9,14 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from viabtc.edges import store as stores
 from viabtc.edges.kafka import TopicError, open_topic
+from viabtc.edges.mysql import MysqlReader
 from viabtc.edges.redis import open_redis
 from viabtc.marketprice.board import BoardSettings
 from viabtc.marketprice.embedded import FILE
-from viabtc.marketprice.rebuild import RebuildError, Report, from_file, from_topic
+from viabtc.marketprice.history import DealHistory
+from viabtc.marketprice.rebuild import RebuildError, Report, Sources, from_file, from_sources
 from viabtc.marketprice.redis_store import RedisStore
 from viabtc.marketprice.settings import MarketpriceSettings, read_marketprice
 from viabtc.marketprice.sqlite_store import open_sqlite_store
@@ -25,16 +29,16 @@ _TIMEOUT_S = 10.0
 
 
 def verify(config: Path) -> int:
-    """Compares Redis with the topic; the exit code."""
+    """Compares Redis with topic and history; the exit code."""
     settings, _ = read_marketprice(config)
-    return _run(_against_topic(settings, is_written=False))
+    return _run(_against_deals(settings, is_written=False))
 
 
 def rebuild(config: Path) -> int:
-    """Writes Redis anew from the topic; the exit code."""
+    """Writes Redis anew from topic and history; the exit code."""
     settings, _ = read_marketprice(config)
     _check_stopped(settings)
-    return _run(_against_topic(settings, is_written=True))
+    return _run(_against_deals(settings, is_written=True))
 
 
 def import_into_redis(file: Path, config: Path) -> int:
@@ -66,13 +70,18 @@ def import_into_directory(file: Path, data: Path, timezone: str) -> int:
         return _run(work())
 
 
-async def _against_topic(settings: MarketpriceSettings, *, is_written: bool) -> Report:
-    async with (
-        open_redis(settings.redis, is_once=True) as client,
-        open_topic(settings.deals, timeout_s=_TIMEOUT_S) as reader,
-    ):
+async def _against_deals(settings: MarketpriceSettings, *, is_written: bool) -> Report:
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(open_redis(settings.redis, is_once=True))
+        topic = await stack.enter_async_context(open_topic(settings.deals, timeout_s=_TIMEOUT_S))
+        history = None
+        if settings.history is not None:
+            reader = MysqlReader(settings.history, sessions=1)
+            stack.push_async_callback(reader.close)
+            history = DealHistory(reader)
         store = RedisStore(client, is_reader=not is_written)
-        return await from_topic(store, reader, settings.board, is_written=is_written)
+        sources = Sources(topic, history)
+        return await from_sources(store, sources, settings.board, is_written=is_written)
 
 
 def _check_stopped(settings: MarketpriceSettings) -> None:
@@ -96,7 +105,7 @@ def _run(work: Coroutine[Any, Any, Report]) -> int:
         report = asyncio.run(work)
     except RebuildError as error:
         raise StartFailure(str(error), "nothing was changed; correct it and try again") from error
-    except StoreError as error:
+    except (StoreError, stores.StoreError) as error:
         raise StartFailure(str(error), "start the store, or correct its address") from error
     except TopicError as error:
         raise StartFailure(f"kafka: {error}", "start the broker, or correct deals") from error

@@ -50,6 +50,8 @@ struct Place {
     topic: TopicPosition,
     /// Of the feed: the last command that is counted in.
     sequence: u64,
+    /// Deals up to this id came from elsewhere before their messages did.
+    completed: u64,
     /// Given by `take_changes`, until they are stored or put back.
     taken: Vec<Changes>,
     /// Why the feed is not followed any more.
@@ -172,30 +174,45 @@ impl MarketBoard {
         position(py, &place)
     }
 
-    /// Counts messages of the topic `deals` in.
+    /// The largest id of a deal; 0 before the first.
+    #[getter]
+    fn last_deal(&self) -> u64 {
+        let board = self.board.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        board.last_deal()
+    }
+
+    /// Counts messages of the topic `deals` in; with `until_gap` those before one that others should
+    /// have preceded.
+    #[pyo3(signature = (messages, *, until_gap = false))]
     fn apply_messages<'py>(
         &self,
         py: Python<'py>,
         messages: Vec<(i64, Option<Vec<u8>>, Option<u64>)>,
+        until_gap: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let (mut counted, mut repeated, mut missing) = (0u64, 0u64, 0u64);
+        let (mut counted, mut repeated, mut missing, mut taken) = (0u64, 0u64, 0u64, 0u64);
         let mut refused = Vec::new();
         py.detach(|| {
             let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
             let mut place = self.place();
             for (offset, value, number) in &messages {
-                match place.topic.arrive(*offset, *number) {
-                    Arrival::Repeated => {
-                        repeated += 1;
-                        continue;
-                    }
+                let mut topic = place.topic;
+                let arrival = topic.arrive(*offset, *number);
+                match arrival {
+                    Arrival::AfterGap(_) if until_gap => break,
                     Arrival::AfterGap(count) => missing += count,
+                    Arrival::Repeated => repeated += 1,
                     Arrival::New => {}
+                }
+                place.topic = topic;
+                taken += 1;
+                if arrival == Arrival::Repeated {
+                    continue;
                 }
                 match read_deal_message(value.as_deref().unwrap_or_default()) {
                     Ok((market, deal)) => {
                         let market = board.place_or_new(&market);
-                        if board.apply(market, &deal) {
+                        if deal.id > place.completed && board.apply(market, &deal) {
                             counted += 1;
                         } else {
                             repeated += 1;
@@ -207,11 +224,33 @@ impl MarketBoard {
             place.deals += counted;
         });
         let dict = PyDict::new(py);
+        dict.set_item("taken", taken)?;
         dict.set_item("counted", counted)?;
         dict.set_item("repeated", repeated)?;
         dict.set_item("missing", missing)?;
         dict.set_item("refused", refused)?;
         Ok(dict)
+    }
+
+    /// Counts deals in that are read elsewhere than in the topic, ids ascending; when their messages
+    /// come after all, these are repeats. Texts are those of messages.
+    fn complete(&self, py: Python<'_>, deals: Vec<Vec<u8>>) -> PyResult<u64> {
+        py.detach(|| {
+            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut place = self.place();
+            let mut counted = 0;
+            for text in &deals {
+                let (market, deal) = read_deal_message(text).map_err(|error| {
+                    let text = String::from_utf8_lossy(text);
+                    PyValueError::new_err(format!("the deal {text}: {error}"))
+                })?;
+                let market = board.place_or_new(&market);
+                counted += u64::from(board.apply(market, &deal));
+                place.completed = place.completed.max(deal.id);
+            }
+            place.deals += counted;
+            Ok(counted)
+        })
     }
 
     /// Follows an engine's feed behind the position, on a thread of its own.

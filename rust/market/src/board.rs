@@ -223,6 +223,11 @@ impl Board {
         self.markets[place].last
     }
 
+    /// The largest id of a deal in any market; 0 before the first.
+    pub fn last_deal(&self) -> u64 {
+        self.markets.iter().map(|market| market.recent.id_max()).max().unwrap_or(0)
+    }
+
     /// At most `limit` deals, newest first, up to one whose id is `last_id` or less.
     pub fn deals(&self, place: usize, limit: usize, last_id: u64) -> impl Iterator<Item = &Deal> {
         let newest = self.markets[place].recent.newest_first();

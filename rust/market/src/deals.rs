@@ -70,6 +70,10 @@ impl Recent {
         self.id_max = self.id_max.max(deal.id);
     }
 
+    pub(crate) fn id_max(&self) -> u64 {
+        self.id_max
+    }
+
     /// Whether the same deal was taken before: ids ascend, so that this is one comparison but for repeats,
     /// and for an original's ids that a crash gave out twice.
     pub(crate) fn holds(&self, deal: &Deal) -> bool {
