@@ -15,7 +15,12 @@ mod wake;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use viabtc_pages::LargePages;
 use viabtc_wire::methods::{Effect, METHODS};
+
+/// Books and accounts are large and met at random.
+#[global_allocator]
+static ALLOCATOR: LargePages = LargePages;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,7 +4,12 @@
 
 mod flow;
 
-use viabtc_engine::{Events, Exchange};
+use viabtc_engine::{Events, Exchange, WARM_GROUP};
+use viabtc_pages::LargePages;
+
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: LargePages = LargePages;
 
 fn main() {
     let arguments: Vec<u64> =
@@ -28,7 +33,11 @@ fn main() {
             apply(&mut exchange, command);
         }
         let started = flow::cpu_nanoseconds();
-        deals = flow.commands.iter().map(|command| apply(&mut exchange, command)).sum();
+        deals = 0;
+        for group in flow.commands.chunks(WARM_GROUP) {
+            exchange.warm(group.iter());
+            deals += group.iter().map(|command| apply(&mut exchange, command)).sum::<usize>();
+        }
         rates.push(count * 1_000_000_000 / (flow::cpu_nanoseconds() - started));
         left = flow::resting(&exchange);
     }

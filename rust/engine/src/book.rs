@@ -310,6 +310,35 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
         })
     }
 
+    /// Reads where an id is looked up; for [`crate::warm`], as what follows.
+    pub(crate) fn warm_id(&self, id: u64) -> u64 {
+        self.by_id.warm(id)
+    }
+
+    /// Reads where the id goes that a new one displaces.
+    pub(crate) fn warm_arrival(&self, id: u64) -> u64 {
+        self.by_id.warm_displaced(id)
+    }
+
+    /// Reads the orders before and behind.
+    pub(crate) fn warm_neighbours(&self, handle: Handle) -> u64 {
+        let slot = self.slots.get(handle.0);
+        let neighbours = [slot.previous, slot.next].into_iter().filter(|index| *index != NONE);
+        neighbours.fold(0, |sum, index| sum ^ self.slots.get(index).id)
+    }
+
+    /// Reads the order that a new one of this price stands behind.
+    pub(crate) fn warm_level(&self, side: Side, price: P) -> u64 {
+        let hint = self.hints.get(self.hint_of(price)).filter(|index| **index != NONE);
+        let level = hint.map(|index| self.levels.get(*index));
+        match level {
+            Some(level) if level.price == price && level.side == side && level.head != NONE => {
+                self.slots.get(level.tail).id
+            }
+            _ => 0,
+        }
+    }
+
     /// The level of a price, new when there is none.
     #[inline]
     fn level_at(&mut self, side: Side, price: P) -> u32 {

@@ -64,8 +64,9 @@ impl Hint {
     pub(crate) const NONE: Hint = Hint(u32::MAX);
 }
 
-/// A user's two balances of an asset: 48 bytes.
+/// A user's two balances of an asset: 48 bytes, alone in a cache line, since it is mostly met alone.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Account {
     available: i128,
     frozen: i128,
@@ -240,6 +241,16 @@ impl Ledger {
             return Some(hint);
         }
         self.find(user, asset)
+    }
+
+    /// Reads where an account is looked up; for [`crate::warm`], as what follows.
+    pub(crate) fn warm_index(&self, user: UserId, asset: AssetId) -> u64 {
+        self.index.warm(id(user, asset))
+    }
+
+    /// Reads an account.
+    pub(crate) fn warm_account(&self, hint: Hint) -> u64 {
+        if hint == Hint::NONE { 0 } else { u64::from(self.accounts.get(hint.0).held) }
     }
 
     /// What may be used of an account that was just found.

@@ -33,6 +33,7 @@ mod resting;
 pub mod snapshot;
 mod takeover;
 pub mod updates;
+mod warm;
 
 pub use audit::Violation;
 pub use command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
@@ -47,3 +48,4 @@ pub use query::{Depth, MarketSummary};
 pub use rejection::Rejection;
 pub use snapshot::RestoreError;
 pub use takeover::Found;
+pub use warm::GROUP as WARM_GROUP;

@@ -50,6 +50,11 @@ impl OpenOrders {
         Some((place, self.owners.get(place)))
     }
 
+    /// Reads where an owner is looked up, for [`crate::warm`].
+    pub(crate) fn warm_index(&self, user: UserId, market: MarketId) -> u64 {
+        self.index.warm(id(user, market))
+    }
+
     /// The record at a place.
     #[inline]
     pub(crate) fn at(&self, place: u32) -> &Owner {

@@ -104,6 +104,8 @@ impl Trial {
         self.current = Some((time, command.clone()));
         let mut events = Vec::new();
         let before = self.exchange.digest();
+        // Whatever a command asks for, reading ahead for it finds its way.
+        self.exchange.warm([&command].into_iter());
         let outcome = self.exchange.apply(stamp, &command, &mut events);
         if outcome.is_err() {
             assert_eq!(self.exchange.digest(), before, "a refused command changes nothing");

@@ -16,8 +16,13 @@ use viabtc_host::codec::{Origin, command_number, write_command, write_feed_entry
 use viabtc_host::record::KIND_COMMAND;
 use viabtc_host::recovery::{Replay, write_state};
 use viabtc_journal::Record;
+use viabtc_pages::LargePages;
 use viabtc_wire::reply::write_outcome;
 use viabtc_wire::request::{Names, Request, decode};
+
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: LargePages = LargePages;
 
 fn main() {
     let arguments: Vec<u64> =

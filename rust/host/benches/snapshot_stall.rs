@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use viabtc_host::config_file::read_config;
 use viabtc_host::snapshots::{give_way, write_snapshot};
 use viabtc_host::{Batch, Host, Options, Replies, ReplyTo};
+use viabtc_pages::LargePages;
 
 const CONFIG: &str = r#"{
     "assets": [{"name": "BTC", "prec_save": 8}, {"name": "USDT", "prec_save": 8}],
@@ -27,6 +28,10 @@ const USERS: u64 = 10_000;
 const BATCH: u64 = 1_000;
 const PACE: Duration = Duration::from_micros(500);
 const QUIET: Duration = Duration::from_secs(10);
+
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: LargePages = LargePages;
 
 fn main() {
     if let Some(directory) = std::env::var_os(SNAPSHOT_OF) {

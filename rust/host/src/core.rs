@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use viabtc_engine::{Events, Exchange, Stamp, Time};
+use viabtc_engine::{Events, Exchange, Stamp, Time, WARM_GROUP};
 use viabtc_journal::{FeedWriter, Journal, JournalError, Storage};
 use viabtc_wire::methods::{Effect, ErrorCode};
 use viabtc_wire::reply::{write_common_error, write_outcome, write_query};
@@ -24,6 +24,9 @@ use crate::record::{KIND_COMMAND, KIND_DIGEST};
 
 /// Most requests that share one sync: it bounds how long the first of them waits for the others.
 const TURN_REQUESTS_MAX: usize = 4_096;
+
+/// Fewest requests for which reading ahead is worth its own time.
+const WARM_REQUESTS_MIN: usize = 4;
 
 /// Commands between two records of the state's digest.
 pub const DIGEST_INTERVAL: u64 = 1_000;
@@ -141,6 +144,9 @@ impl<S: Storage + Sync> Core<S> {
                     let batch = Rc::new(batch);
                     fault::enter(&batch);
                     for (index, item) in batch.items.iter().enumerate() {
+                        if index % WARM_GROUP == 0 {
+                            self.warm(&batch.items[index..]);
+                        }
                         fault::at(index);
                         self.serve(item, &batch.params, is_writable, bodies)?;
                     }
@@ -162,6 +168,17 @@ impl<S: Storage + Sync> Core<S> {
             first += count;
         }
         Ok(())
+    }
+
+    /// Reads what the next requests will need ahead, when they are enough to share the waiting.
+    fn warm(&self, items: &[Item]) {
+        if items.len() >= WARM_REQUESTS_MIN {
+            let group = &items[..items.len().min(WARM_GROUP)];
+            self.exchange.warm(group.iter().filter_map(|item| match &item.work {
+                Work::Write { command, .. } => Some(command),
+                Work::Query(_) | Work::Invalid(_) => None,
+            }));
+        }
     }
 
     fn serve(

@@ -113,6 +113,20 @@ impl Index {
         }
     }
 
+    /// Reads the line where an id belongs; what was read, for [`crate::warm`].
+    #[inline]
+    pub(crate) fn warm(&self, id: u64) -> u64 {
+        let mask = self.lines.len().wrapping_sub(1);
+        self.lines.get(self.home(tag(id)) & mask).map_or(0, |line| u64::from(line.used))
+    }
+
+    /// As [`Index::warm`], of the entry that a new id displaces from the young generation.
+    #[inline]
+    pub(crate) fn warm_displaced(&self, id: u64) -> u64 {
+        let older = self.young.get(tag(id) as usize % YOUNG);
+        older.map_or(0, |older| self.warm(older.id))
+    }
+
     /// Adds an id that is not there; `is_same` says whether two places hold the same.
     ///
     /// # Panics
