@@ -12,7 +12,11 @@ import pytest
 from harness.configs import three_markets
 from harness.mariadb import Mariadb, make_schema
 from harness.places import shared
-from harness.processes import Server, start_exchange
+from harness.processes import Server, end_leftovers, start_exchange
+
+
+def pytest_unconfigure() -> None:
+    end_leftovers()
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from viabtc.edges.mysql import MysqlReader
+from viabtc.edges.mysql import MysqlReader, MysqlSettings
 from viabtc.edges.sqlite import SqliteStore
 from viabtc.edges.store import StoreError
 from viabtc.service.database import read_database
 from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
-from viabtc.service.settings import Findings, Section, SettingsError, load
+from viabtc.service.settings import read_file
 
 _PAGE_ROWS: Final = 10_000
 """Rows that are held at once."""
@@ -143,9 +143,6 @@ def _text(value: Any) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _database(path: Path) -> Any:
-    findings = Findings()
-    settings = read_database(Section(load(path), findings).section("db_history"))
-    if findings.problems:
-        raise SettingsError(str(path), findings.problems)
+def _database(path: Path) -> MysqlSettings:
+    settings, _ = read_file(path, lambda root: read_database(root.section("db_history")))
     return settings

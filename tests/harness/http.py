@@ -1,14 +1,11 @@
 """HTTP spoken byte by byte, so that tests decide what a client sends and see what comes."""
 
 import json
-import socket
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any
 
 from harness.processes import Place
-
-TIMEOUT_S: Final = 10.0
+from harness.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -25,31 +22,12 @@ class Response:
         return json.loads(self.body)
 
 
-class Connection:
+class Connection(Stream):
     """One connection to a front door."""
 
     def __init__(self, place: Place) -> None:
-        self.socket = socket.create_connection(place, TIMEOUT_S)
-        self._file = self.socket.makefile("rb")
+        super().__init__(place)
         self._last_id = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._file.close()
-        self.socket.close()
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
 
     def receive(self) -> Response | None:
         """The next answer; None when the connection was closed without one."""

@@ -23,6 +23,9 @@ _LOOK_S: Final = 0.01
 
 Place = tuple[str, int]
 
+_started: list["subprocess.Popen[bytes]"] = []
+"""Every process of ours, in the order of the starts."""
+
 
 class Reserved:
     """A port that nobody else is given while this is open.
@@ -180,9 +183,19 @@ def split(address: str) -> Place:
 def spawn(arguments: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
     """Starts a command of ours, with everything it says in a file."""
     with output.open("ab") as file:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*VIABTC, *arguments], stdin=subprocess.DEVNULL, stdout=file, stderr=file
         )
+    _started.append(process)
+    return process
+
+
+def end_leftovers() -> None:
+    """Ends what tests that failed did not stop."""
+    for process in _started:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def start(

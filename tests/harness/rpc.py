@@ -1,22 +1,19 @@
 """The binary RPC spoken byte by byte, written from its description alone."""
 
 import json
-import socket
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from harness.processes import Place
+from harness.stream import Stream
 
 HEAD: Final = struct.Struct("<IIHIIIQIH")
 MAGIC: Final = 0x70656562
 HEARTBEAT: Final = 0
 REPLY: Final = 1
-
-TIMEOUT_S: Final = 10.0
 
 _CRC: Final = slice(14, 18)
 
@@ -55,31 +52,12 @@ def decode(data: bytes) -> Frame:
     return Frame(command, data[at:], sequence, request_id, kind, result, data[HEAD.size : at])
 
 
-class Client:
+class Client(Stream):
     """One stream connection."""
 
     def __init__(self, place: Place) -> None:
-        self.socket = socket.create_connection(place, TIMEOUT_S)
-        self._file = self.socket.makefile("rb")
+        super().__init__(place)
         self._sequence = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._file.close()
-        self.socket.close()
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
 
     def receive(self) -> Frame | None:
         """The next frame; None when the connection ended without one."""

@@ -8,7 +8,7 @@ from viabtc.edges.rpc import RemoteSettings
 from viabtc.protocol.addresses import Place
 from viabtc.service.remote import read_remote
 from viabtc.service.sections import Common, read_common
-from viabtc.service.settings import Findings, Section, SettingsError, load
+from viabtc.service.settings import Findings, Section, read_file
 
 CONTROL: Final = "127.0.0.1:9103"
 """Address of the control app when the file names none."""
@@ -39,11 +39,7 @@ def read_accesshttp(path: Path) -> tuple[AccesshttpSettings, Findings]:
     Raises:
         SettingsError: with every problem.
     """
-    findings = Findings()
-    settings = _read(Section(load(path), findings))
-    if findings.problems:
-        raise SettingsError(str(path), findings.problems)
-    return settings, findings
+    return read_file(path, _read)
 
 
 def _read(root: Section) -> AccesshttpSettings:

@@ -7,7 +7,7 @@ from typing import Final
 from viabtc.edges.redis import RedisSettings
 from viabtc.protocol.addresses import Place
 from viabtc.service.sections import Common, read_common
-from viabtc.service.settings import Findings, Section, SettingsError, load
+from viabtc.service.settings import Findings, Section, read_file
 from viabtc.service.stores import read_redis
 
 CONTROL: Final = "127.0.0.1:9105"
@@ -75,11 +75,7 @@ def read_alertcenter(path: Path) -> tuple[AlertcenterSettings, Findings]:
     Raises:
         SettingsError: with every problem.
     """
-    findings = Findings()
-    settings = _read(Section(load(path), findings), path)
-    if findings.problems:
-        raise SettingsError(str(path), findings.problems)
-    return settings, findings
+    return read_file(path, lambda root: _read(root, path))
 
 
 def _read(root: Section, path: Path) -> AlertcenterSettings:

@@ -12,7 +12,7 @@ from viabtc.marketprice.board import BoardSettings, read_board
 from viabtc.protocol.addresses import Place
 from viabtc.service.database import read_database
 from viabtc.service.sections import Common, read_common
-from viabtc.service.settings import Findings, Section, SettingsError, load
+from viabtc.service.settings import Findings, Section, read_file
 from viabtc.service.stores import read_redis
 
 CONTROL: Final = "127.0.0.1:9101"
@@ -48,11 +48,7 @@ def read_marketprice(path: Path) -> tuple[MarketpriceSettings, Findings]:
     Raises:
         SettingsError: with every problem.
     """
-    findings = Findings()
-    settings = _read(Section(load(path), findings))
-    if findings.problems:
-        raise SettingsError(str(path), findings.problems)
-    return settings, findings
+    return read_file(path, _read)
 
 
 def _read(root: Section) -> MarketpriceSettings:

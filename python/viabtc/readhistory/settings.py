@@ -7,7 +7,7 @@ from typing import Final
 from viabtc.edges.mysql import MysqlSettings
 from viabtc.service.database import read_database
 from viabtc.service.sections import Common, read_common
-from viabtc.service.settings import Findings, Section, SettingsError, load
+from viabtc.service.settings import Findings, Section, read_file
 
 CONTROL: Final = "127.0.0.1:9102"
 """Address of the control app unless the file says otherwise."""
@@ -33,8 +33,10 @@ def read_readhistory(path: Path) -> tuple[ReadhistorySettings, Findings]:
     Raises:
         SettingsError: with every problem.
     """
-    findings = Findings()
-    root = Section(load(path), findings)
+    return read_file(path, _read)
+
+
+def _read(root: Section) -> ReadhistorySettings:
     common = read_common(root, CONTROL)
     server = root.section("svr")
     settings = ReadhistorySettings(
@@ -52,6 +54,4 @@ def read_readhistory(path: Path) -> tuple[ReadhistorySettings, Findings]:
     own.leave("control")
     for section in (server, own, root):
         section.close()
-    if findings.problems:
-        raise SettingsError(str(path), findings.problems)
-    return settings, findings
+    return settings

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from viabtc.rest.context import PAGE_MAX, read_cursor, write_cursor
+from viabtc.rest.exchange import Exchange
 
 Rows = list[dict[str, Any]]
 
@@ -46,3 +47,16 @@ async def page(
     if items:
         last_id = items[-1]["id"]
     return items, write_cursor(seen, last_id) if last_id is not None else None
+
+
+async def page_of(
+    exchange: Exchange, cursor: str | None, limit: int, method: str, *params: object
+) -> tuple[Rows, str | None]:
+    """As `page`, over the records of a method that takes an offset and a count behind `params`."""
+
+    async def fetch(offset: int, count: int) -> Rows:
+        found = await exchange.ask(method, *params, offset, count)
+        rows: Rows = found["records"]
+        return rows
+
+    return await page(fetch, cursor, limit)

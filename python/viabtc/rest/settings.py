@@ -10,7 +10,7 @@ from viabtc.protocol.addresses import Place
 from viabtc.rest.context import Fees
 from viabtc.service.remote import read_remote
 from viabtc.service.sections import Common, read_common
-from viabtc.service.settings import Findings, Section, SettingsError, load
+from viabtc.service.settings import Findings, Section, read_file
 
 CONTROL: Final = "127.0.0.1:9106"
 """Address of the control app when the file names none."""
@@ -38,11 +38,7 @@ def read_rest(path: Path) -> tuple[RestSettings, Findings]:
     Raises:
         SettingsError: with every problem.
     """
-    findings = Findings()
-    settings = _read(Section(load(path), findings), path)
-    if findings.problems:
-        raise SettingsError(str(path), findings.problems)
-    return settings, findings
+    return read_file(path, lambda root: _read(root, path))
 
 
 def _read(root: Section, path: Path) -> RestSettings:

@@ -7,10 +7,10 @@ that name the nearest known one.
 import difflib
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from viabtc.protocol.addresses import SOCKET_TYPES, Place, is_address, read_place, read_port
 
@@ -52,6 +52,8 @@ class Findings:
         """All but the problems."""
         return [*self.unknown, *self.exposed, *self.idle]
 
+
+T = TypeVar("T")
 
 REQUIRED: Final = object()
 """Default of keys that must be there."""
@@ -265,6 +267,19 @@ def load(path: Path) -> dict[str, Any]:
         problem = Problem("(file)", "is not an object", "one JSON object")
         raise SettingsError(str(path), [problem])
     return data
+
+
+def read_file(path: Path, read: Callable[[Section], T]) -> tuple[T, Findings]:
+    """What `read` makes of a configuration file, and what else was found.
+
+    Raises:
+        SettingsError: with every problem.
+    """
+    findings = Findings()
+    settings = read(Section(load(path), findings))
+    if findings.problems:
+        raise SettingsError(str(path), findings.problems)
+    return settings, findings
 
 
 def _example(kind: str) -> str:

@@ -11,13 +11,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use viabtc_engine::Decimal;
 use viabtc_gateway::hub::{Calls, CallsOptions, Closing, ConnectionId, Items, Notice, Publication};
-use viabtc_gateway::{Address, Backend, HubOptions, Remote};
+use viabtc_gateway::{Address, HubOptions};
 
-use crate::answers::{Answers, AnswersBackend};
-use crate::engine::{Engine, EngineBackend, duration};
+use crate::answers::Answers;
+use crate::backends::{Backends, Links};
+use crate::engine::{Engine, duration};
 use crate::errors::{ConfigError, StartError};
 use crate::market::MarketBoard;
-use crate::ports::{OWNERS, addresses, remote_options};
+use crate::ports::addresses;
 use crate::push::Push;
 use crate::wake::Wake;
 
@@ -25,7 +26,7 @@ use crate::wake::Wake;
 #[pyclass(frozen, module = "viabtc._core")]
 pub(crate) struct Hub {
     hub: Arc<viabtc_gateway::Hub>,
-    remotes: Vec<(&'static str, Arc<Remote>)>,
+    links: Links,
     /// Rung when there are notices.
     wake: Wake,
     push: Mutex<Option<Push>>,
@@ -87,30 +88,8 @@ impl Hub {
         let addresses = addresses(&bind)?;
         let timeout = duration("timeout_s", timeout_s)?;
         let (options, calls) = read_options(options.unwrap_or(&PyDict::new(py)))?;
-        let mut backends: [Option<Arc<dyn Backend>>; 3] = [None, None, None];
-        let mut links = Vec::new();
         let host = engine.map(|engine| Arc::clone(&engine.get().host));
-        if let Some(host) = &host {
-            backends[0] = Some(Arc::new(EngineBackend(Arc::clone(host))));
-        }
-        if let Some(market) = market {
-            backends[1] = Some(Arc::new(market.get().backend.clone()));
-        }
-        if let Some(answers) = readhistory {
-            backends[2] = Some(Arc::new(AnswersBackend(Arc::clone(&answers.get().shared))));
-        }
-        for (place, owner) in OWNERS.iter().enumerate() {
-            let Some(remotes) = remotes else { break };
-            let Some(section) = remotes.get_item(owner.name())? else { continue };
-            let remote = Remote::start(remote_options(&section, timeout)?).map_err(|error| {
-                StartError::new_err((
-                    format!("cannot start the link to {}: {error}", owner.name()),
-                    "raise the limits of threads and open files of this user",
-                ))
-            })?;
-            links.push((owner.name(), Arc::clone(&remote)));
-            backends[place] = Some(remote);
-        }
+        let backends = Backends::new(engine, market, readhistory).connect(remotes, timeout)?;
         let wake = Wake::new().map_err(|error| {
             let remedy = "raise the limit of open files of this user";
             StartError::new_err((format!("cannot make an eventfd: {error}"), remedy))
@@ -118,10 +97,12 @@ impl Hub {
         let bell = wake.clone();
         let hub = py.detach(|| {
             let dialect = || Box::new(Calls::new(calls.clone())) as _;
-            viabtc_gateway::Hub::start(&backends, dialect, &addresses, options, move || bell.ring())
-                .map_err(|error| StartError::new_err((error.to_string(), error.remedy())))
+            viabtc_gateway::Hub::start(&backends.list, dialect, &addresses, options, move || {
+                bell.ring()
+            })
+            .map_err(|error| StartError::new_err((error.to_string(), error.remedy())))
         })?;
-        Ok(Hub { hub: Arc::new(hub), remotes: links, wake, push: Mutex::new(None), host })
+        Ok(Hub { hub: Arc::new(hub), links: backends.links, wake, push: Mutex::new(None), host })
     }
 
     #[getter]
@@ -131,11 +112,7 @@ impl Hub {
 
     /// Whether each remote service is connected.
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = PyDict::new(py);
-        for (name, remote) in &self.remotes {
-            dict.set_item(name, remote.is_connected())?;
-        }
-        Ok(dict)
+        self.links.states(py)
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -217,7 +194,7 @@ impl Hub {
     }
 
     fn ask(&self, tag: u32, method: &str, params: Vec<u8>) -> PyResult<()> {
-        let Some((command, place)) = crate::ports::route(method) else {
+        let Some((command, place)) = crate::backends::route(method) else {
             return Err(PyValueError::new_err(format!("\"{method}\" is no method")));
         };
         self.hub.ask(tag, place, command, params);
@@ -261,9 +238,7 @@ impl Hub {
             if let Some(push) = self.push().take() {
                 push.stop();
             }
-            for (_, remote) in &self.remotes {
-                remote.stop();
-            }
+            self.links.stop();
         });
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! wait gives the interpreter's lock back first.
 
 mod answers;
+mod backends;
 mod engine;
 mod errors;
 mod feed;

@@ -2,16 +2,14 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use pyo3::exceptions::{PyConnectionError, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use viabtc_gateway::front_door::Route;
-use viabtc_gateway::{Address, Backend, Client, DoorOptions, Remote, RemoteOptions, RpcOptions};
-use viabtc_wire::methods::{Owner, by_name};
+use viabtc_gateway::{Address, Backend, Client, DoorOptions, RpcOptions};
 
 use crate::answers::{Answers, AnswersBackend};
+use crate::backends::{Backends, Links, route};
 use crate::engine::{Engine, EngineBackend, duration};
 use crate::errors::{ConfigError, StartError};
 use crate::market::MarketBoard;
@@ -88,16 +86,7 @@ impl RpcServer {
 #[pyclass(frozen, module = "viabtc._core")]
 pub(crate) struct FrontDoor {
     door: viabtc_gateway::FrontDoor,
-    remotes: Vec<(&'static str, Arc<Remote>)>,
-}
-
-/// Places of the backends.
-pub(crate) const OWNERS: [Owner; 3] = [Owner::Matchengine, Owner::Marketprice, Owner::Readhistory];
-
-pub(crate) fn route(method: &str) -> Option<Route> {
-    let method = by_name(method)?;
-    let place = OWNERS.iter().position(|owner| *owner == method.owner)?;
-    Some((method.command, place))
+    links: Links,
 }
 
 #[pymethods]
@@ -137,34 +126,12 @@ impl FrontDoor {
             is_shared: shared,
             ..defaults
         };
-        let mut backends: [Option<Arc<dyn Backend>>; 3] = [None, None, None];
-        let mut links = Vec::new();
-        if let Some(engine) = engine {
-            backends[0] = Some(Arc::new(EngineBackend(Arc::clone(&engine.get().host))));
-        }
-        if let Some(market) = market {
-            backends[1] = Some(Arc::new(market.get().backend.clone()));
-        }
-        if let Some(answers) = readhistory {
-            backends[2] = Some(Arc::new(AnswersBackend(Arc::clone(&answers.get().shared))));
-        }
-        for (place, owner) in OWNERS.iter().enumerate() {
-            let Some(remotes) = remotes else { break };
-            let Some(section) = remotes.get_item(owner.name())? else { continue };
-            let remote = Remote::start(remote_options(&section, timeout)?).map_err(|error| {
-                StartError::new_err((
-                    format!("cannot start the link to {}: {error}", owner.name()),
-                    "raise the limits of threads and open files of this user",
-                ))
-            })?;
-            links.push((owner.name(), Arc::clone(&remote)));
-            backends[place] = Some(remote);
-        }
+        let backends = Backends::new(engine, market, readhistory).connect(remotes, timeout)?;
         let door = py.detach(|| {
-            viabtc_gateway::FrontDoor::start(&backends, route, &addresses, &options)
+            viabtc_gateway::FrontDoor::start(&backends.list, route, &addresses, &options)
                 .map_err(|error| StartError::new_err((error.to_string(), error.remedy())))
         })?;
-        Ok(FrontDoor { door, remotes: links })
+        Ok(FrontDoor { door, links: backends.links })
     }
 
     #[getter]
@@ -174,11 +141,7 @@ impl FrontDoor {
 
     /// Whether each remote service is connected.
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = PyDict::new(py);
-        for (name, remote) in &self.remotes {
-            dict.set_item(name, remote.is_connected())?;
-        }
-        Ok(dict)
+        self.links.states(py)
     }
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -190,9 +153,7 @@ impl FrontDoor {
         let deadline = duration("deadline_s", deadline_s)?;
         py.detach(|| {
             self.door.stop(deadline);
-            for (_, remote) in &self.remotes {
-                remote.stop();
-            }
+            self.links.stop();
         });
         Ok(())
     }
@@ -278,30 +239,5 @@ fn one_address(text: &str) -> PyResult<Address> {
             format!("\"{}\" is not an address", error.text),
             error.problem,
         ))
-    })
-}
-
-pub(crate) fn remote_options(
-    section: &Bound<'_, PyAny>,
-    timeout: Duration,
-) -> PyResult<RemoteOptions> {
-    let item = |name: &str| section.get_item(name);
-    let texts: Vec<String> = item("addresses")?.extract()?;
-    let addresses = addresses(&texts)?;
-    let is_stream = |address: &Address| matches!(address, Address::Tcp(_) | Address::Stream(_));
-    if addresses.is_empty() || !addresses.iter().all(is_stream) {
-        return Err(ConfigError::new_err((
-            "addr",
-            "is no list of stream addresses",
-            "one or more of tcp@HOST:PORT and stream@/PATH",
-        )));
-    }
-    Ok(RemoteOptions {
-        addresses,
-        max_pkg_size: item("max_pkg_size")?.extract()?,
-        request_bytes_max: item("request_bytes_max")?.extract()?,
-        reconnect_timeout: duration("reconnect_timeout", item("reconnect_timeout_s")?.extract()?)?,
-        heartbeat_timeout: duration("heartbeat_timeout", item("heartbeat_timeout_s")?.extract()?)?,
-        timeout,
     })
 }

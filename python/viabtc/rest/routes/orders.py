@@ -23,7 +23,7 @@ from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.exchange import Exchange, Market
 from viabtc.rest.keys import User
 from viabtc.rest.models import Order, OwnTrade, Page, PlaceOrder
-from viabtc.rest.paging import Rows, page
+from viabtc.rest.paging import page_of
 
 router = APIRouter(tags=["orders"])
 
@@ -107,13 +107,7 @@ async def open_orders(
     exchange: Ex, user: User, market: MarketName, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[Order]:
     name = (await exchange.market(market)).name
-
-    async def fetch(offset: int, count: int) -> Rows:
-        found = await exchange.ask("order.pending", user, name, offset, count)
-        rows: Rows = found["records"]
-        return rows
-
-    rows, following = await page(fetch, cursor, limit)
+    rows, following = await page_of(exchange, cursor, limit, "order.pending", user, name)
     return Page[Order](items=[open_order(row) for row in rows], next=following)
 
 
@@ -122,13 +116,7 @@ async def finished_orders(
     exchange: Ex, user: User, market: MarketName, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[Order]:
     name = (await exchange.market(market)).name
-
-    async def fetch(offset: int, count: int) -> Rows:
-        found = await exchange.ask("order.finished", user, name, 0, 0, offset, count)
-        rows: Rows = found["records"]
-        return rows
-
-    rows, following = await page(fetch, cursor, limit)
+    rows, following = await page_of(exchange, cursor, limit, "order.finished", user, name, 0, 0)
     return Page[Order](items=[finished_order(row) for row in rows], next=following)
 
 
@@ -137,13 +125,7 @@ async def own_trades(
     exchange: Ex, user: User, market: MarketName, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[OwnTrade]:
     name = (await exchange.market(market)).name
-
-    async def fetch(offset: int, count: int) -> Rows:
-        found = await exchange.ask("market.user_deals", user, name, offset, count)
-        rows: Rows = found["records"]
-        return rows
-
-    rows, following = await page(fetch, cursor, limit)
+    rows, following = await page_of(exchange, cursor, limit, "market.user_deals", user, name)
     return Page[OwnTrade](items=[_own_trade(row) for row in rows], next=following)
 
 
