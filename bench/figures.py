@@ -165,9 +165,7 @@ def by_wrk(mode: str, connections: int = 64) -> Callable[[Bench, Server], Readin
 
 def latency_remarks(run: dict[str, Any]) -> list[str]:
     """What the load generator says beside the rate."""
-    latency = run["latency_us"]
-    names = ("p50", "p99", "p99.9", "max")
-    remarks = ["/".join(names) + " " + "/".join(f"{latency[n] / 1000:.2f}" for n in names) + " ms"]
+    remarks = [latency_text(run)]
     if run["taking_share"] is not None:
         remarks.append(f"{100 * run['taking_share']:.0f} % take")
     if run["refused"]:
@@ -175,6 +173,13 @@ def latency_remarks(run: dict[str, Any]) -> list[str]:
     if run["unanswered"]:
         remarks.append(f"{run['unanswered']} unanswered")
     return remarks
+
+
+def latency_text(run: dict[str, Any]) -> str:
+    """Its percentiles in milliseconds."""
+    latency = run["latency_us"]
+    names = ("p50", "p99", "p99.9", "max")
+    return "/".join(names) + " " + "/".join(f"{latency[n] / 1000:.2f}" for n in names) + " ms"
 
 
 def rate(value: float) -> dict[str, Target]:

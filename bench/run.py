@@ -16,8 +16,10 @@ from typing import Final
 
 from figures import FIGURES, Bench, Figure, Reading, Unavailable
 from report import Row, best, machine, report
-from servers import ROOT, Server, our_server, output_of
+from servers import ROOT, Kind, Server, our_server, output_of
+from websocket import WEBSOCKET_FIGURES
 
+ALL_FIGURES: Final = (*FIGURES, *WEBSOCKET_FIGURES)
 RESULTS: Final = ROOT / "bench" / "results"
 FUND_S: Final = 0.1
 """Length of the run whose purpose is that users get their funds."""
@@ -27,20 +29,24 @@ def main() -> int:
     """Measures, prints, writes the results file."""
     given = options()
     wanted = [name for name in given.only.split(",") if name]
-    unknown = set(wanted) - {figure.name for figure in FIGURES}
+    unknown = set(wanted) - {figure.name for figure in ALL_FIGURES}
     if unknown:
         print(f"no such figure: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    if shutil.which("wrk") is None:
+    needs_wrk = not wanted or any(not name.startswith("ws-") for name in wanted)
+    if needs_wrk and shutil.which("wrk") is None:
         print("wrk is missing: apt-get install wrk", file=sys.stderr)
         return 2
-    figures = [figure for figure in FIGURES if not wanted or figure.name in wanted]
-    output_of(["cargo", "build", "--release", "-q", "-p", "viabtc-load"])
+    figures = [figure for figure in ALL_FIGURES if not wanted or figure.name in wanted]
+    release = ["cargo", "build", "--release", "-q"]
+    output_of([*release, "-p", "viabtc-load"])
+    if any(figure.kind in (Kind.HUB, Kind.FLOOD) for figure in figures):
+        output_of([*release, "-p", "viabtc-gateway", "--example", "websocket_hub"])
     bench = Bench(given.seconds, given.warmup, given.users, given.market, given.assets)
     facts = machine()
     others = []
-    if given.against or given.against_http:
-        others.append(Server("other", given.against, given.against_http))
+    if given.against or given.against_http or given.against_ws:
+        others.append(Server("other", given.against, given.against_http, given.against_ws))
     rows = []
     for figure in figures:
         # Each figure begins with an empty server of ours: none finds what another left.
@@ -60,6 +66,8 @@ def measure(bench: Bench, servers: list[Server], figure: Figure, turns: int) -> 
     """One figure of all servers, in turn; their users are funded first."""
     readings: dict[str, list[Reading]] = {server.name: [] for server in servers}
     for server in servers:
+        if server.rpc is None and server.http is None:
+            continue
         protocol = "rpc" if server.rpc else "http"
         bench.load(server, protocol, "balance", "--seconds", str(FUND_S), "--warmup", "0")
     for turn in range(turns):
@@ -84,7 +92,7 @@ def core_alone() -> list[str]:
 
 
 def options() -> argparse.Namespace:
-    """The command line; `AGAINST` and `AGAINST_HTTP` stand for options, too."""
+    """The command line; `AGAINST`, `AGAINST_HTTP` and `AGAINST_WS` stand for options, too."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="names of figures, with commas between")
     parser.add_argument("--seconds", type=float, default=8.0)
@@ -99,6 +107,9 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--against-http", default=os.environ.get("AGAINST_HTTP"), help="HTTP port of the other one"
+    )
+    parser.add_argument(
+        "--against-ws", default=os.environ.get("AGAINST_WS"), help="websocket port of the other one"
     )
     parser.add_argument("--no-core", action="store_true", help="leave the crates' benchmarks out")
     parser.add_argument("--what", default="bench", help="last part of the results file's name")

@@ -31,6 +31,10 @@ class Kind(Enum):
     """The engine and its RPC port; no projections."""
     RUN = "viabtc run"
     """The whole exchange, with history and candles in SQLite."""
+    HUB = "websocket_hub"
+    """The websocket hub alone."""
+    FLOOD = "websocket_hub HOST:PORT 500"
+    """The same, telling messages of 500 bytes as fast as they are read."""
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Server:
     name: str
     rpc: str | None
     http: str | None
+    websocket: str | None = None
     pid: int | None = None
 
     def cpu_s(self) -> float | None:
@@ -71,6 +76,11 @@ def free_ports(count: int) -> list[int]:
 @contextlib.contextmanager
 def our_server(kind: Kind, config: Path | None) -> Iterator[Server]:
     """Ours on free ports, with a data directory of its own that goes when it stops."""
+    if kind in (Kind.HUB, Kind.FLOOD):
+        place = f"127.0.0.1:{free_ports(1)[0]}"
+        with hub_process(place, *(["500"] if kind is Kind.FLOOD else [])) as process_id:
+            yield Server("viabtc", None, None, place, process_id)
+        return
     directory = Path(tempfile.mkdtemp(prefix="viabtc-bench-"))
     http, rest, rpc, console, websocket = free_ports(5)
     if kind is Kind.RUN:
@@ -100,7 +110,8 @@ def our_server(kind: Kind, config: Path | None) -> Iterator[Server]:
         last = http if kind is Kind.RUN else rpc
         wait_for_port(last, process, log_file)
         door = f"127.0.0.1:{http}" if kind is Kind.RUN else None
-        yield Server("viabtc", f"127.0.0.1:{rpc}", door, process.pid)
+        pushes = f"127.0.0.1:{websocket}" if kind is Kind.RUN else None
+        yield Server("viabtc", f"127.0.0.1:{rpc}", door, pushes, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -109,6 +120,22 @@ def our_server(kind: Kind, config: Path | None) -> Iterator[Server]:
             process.kill()
             process.wait()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def hub_process(place: str, *options: str) -> Iterator[int]:
+    """The hub alone on a port that others may share; its process id."""
+    program = ROOT / "target" / "release" / "examples" / "websocket_hub"
+    process = subprocess.Popen([program, place, *options], stdout=subprocess.PIPE)
+    try:
+        # It says its address once it listens.
+        if process.stdout is None or not process.stdout.readline():
+            message = f"{program} does not listen on {place}"
+            raise SystemExit(message)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

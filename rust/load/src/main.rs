@@ -1,4 +1,4 @@
-//! Load for any server that speaks the exchange's protocols: binary RPC, or JSON-RPC over HTTP.
+//! Load for any server that speaks the exchange's protocols: binary RPC, JSON-RPC over HTTP, websocket.
 //!
 //! With `--rate` the load is an open loop: each request has an intended send time, and its latency counts from
 //! there, so that a stall is charged to everybody who waited. Without it each connection keeps `--window`
@@ -9,6 +9,7 @@ mod codec;
 mod connection;
 mod driver;
 mod report;
+mod websocket;
 mod workload;
 
 use std::net::SocketAddr;
@@ -26,11 +27,18 @@ const FUNDING_WINDOW: usize = 64;
 
 /// Puts load on an exchange and says how it answered.
 #[derive(Parser, Debug)]
-#[command(name = "viabtc-load", version)]
+#[command(
+    name = "viabtc-load",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Where the server listens.
-    #[arg(long, value_name = "HOST:PORT")]
-    address: SocketAddr,
+    #[arg(long, value_name = "HOST:PORT", required = true)]
+    address: Option<SocketAddr>,
     /// What the server speaks there.
     #[arg(long, value_enum, default_value_t = Protocol::Rpc)]
     protocol: Protocol,
@@ -78,8 +86,20 @@ struct Arguments {
     json: bool,
 }
 
+/// Load that is not made of requests.
+#[derive(clap::Subcommand, Debug)]
+enum Other {
+    /// Opens websocket connections that listen, and says what reached them and how soon.
+    Websocket(websocket::Arguments),
+}
+
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match &arguments.other {
+        Some(Other::Websocket(arguments)) => websocket::run(arguments),
+        None => run(&arguments),
+    };
+    match done {
         Ok(is_complete) => ExitCode::from(u8::from(!is_complete)),
         Err(problem) => {
             eprintln!("viabtc-load: {problem}");
@@ -90,6 +110,7 @@ fn main() -> ExitCode {
 
 /// Whether every request was answered.
 fn run(arguments: &Arguments) -> Result<bool, String> {
+    let address = arguments.address.ok_or("--address says where the server listens")?;
     let Some((base, quote)) = arguments.assets.split_once(',') else {
         return Err("--assets are two names with a comma between, such as BTC,USDT".to_owned());
     };
@@ -112,9 +133,8 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let connections = usize::try_from(arguments.connections).unwrap_or(1);
     // The clock makes the keys of balance updates differ from those of every earlier run.
     let key = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
-    let failed = |error: std::io::Error| format!("{}: {error}", arguments.address);
-    let mut driver =
-        Driver::connect(arguments.address, arguments.protocol, connections).map_err(failed)?;
+    let failed = |error: std::io::Error| format!("{address}: {error}");
+    let mut driver = Driver::connect(address, arguments.protocol, connections).map_err(failed)?;
     let mut key = key * 1_000;
     if arguments.mode.needs_funds() && !arguments.funded {
         let mut funding = Funding::new(&market, users.clone(), &mut key);
@@ -132,7 +152,7 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let run = report::Run {
         protocol: arguments.protocol,
         mode: arguments.mode,
-        address: arguments.address,
+        address,
         connections,
         plan,
         outcome,

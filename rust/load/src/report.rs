@@ -11,7 +11,7 @@ use crate::driver::{Outcome, Plan};
 use crate::workload::Mode;
 
 /// Percentiles that are told, with their names.
-const PERCENTILES: [(&str, f64); 5] =
+pub(crate) const PERCENTILES: [(&str, f64); 5] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
 
 pub(crate) struct Run {
@@ -43,10 +43,7 @@ impl Run {
             Some(rate) => format!("open loop, {rate} requests/s"),
             None => format!("closed loop, {} in flight per connection", self.plan.window()),
         };
-        let mut line = |name: &str, value: String| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{name:<14} {value}");
-        };
+        let mut line = |name: &str, value: String| write_line(name, &value, &mut text);
         line("load", format!("{} over {}", name_of(self.mode), name_of(self.protocol)));
         line("server", self.address.to_string());
         line("connections", format!("{}, {loop_text}", self.connections));
@@ -97,6 +94,12 @@ impl Run {
             "lag_max_us": outcome.lag_max.as_secs_f64() * 1e6,
         })
     }
+}
+
+/// Appends one line of a table.
+pub(crate) fn write_line(name: &str, value: &str, text: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{name:<14} {value}");
 }
 
 fn name_of(value: impl ValueEnum) -> String {

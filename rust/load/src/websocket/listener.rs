@@ -1,0 +1,175 @@
+//! One connection that opens, asks for something and listens.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use mio::net::TcpStream;
+
+use super::frames::{CLOSE, PING, PONG, TEXT, read_frame, write_frame};
+
+/// Largest answer to a handshake.
+const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Connecting,
+    Shaking,
+    /// This many answers have not come.
+    Asking(u32),
+    Open,
+    /// With the server's code; 1006 when it gave none.
+    Closed(u16),
+}
+
+pub(crate) struct Listener {
+    pub(crate) phase: Phase,
+    pub(crate) socket: TcpStream,
+    /// Deals of the measured part that reached it.
+    pub(crate) deals: u64,
+    /// Answers that were errors.
+    pub(crate) refused: u32,
+    /// The begin of a frame whose rest has not come.
+    input: Vec<u8>,
+}
+
+/// What all connections send.
+pub(crate) struct Script {
+    pub(crate) handshake: Vec<u8>,
+    /// The requests as frames, one behind the other.
+    pub(crate) requests: Vec<u8>,
+    pub(crate) requests_count: u32,
+}
+
+impl Listener {
+    pub(crate) fn new(socket: TcpStream) -> Listener {
+        Listener { phase: Phase::Connecting, socket, deals: 0, refused: 0, input: Vec::new() }
+    }
+
+    /// The socket can be written: when it is new, the handshake goes out.
+    pub(crate) fn writable(&mut self, script: &Script) -> io::Result<()> {
+        if self.phase == Phase::Connecting {
+            if let Some(error) = self.socket.take_error()? {
+                return Err(error);
+            }
+            self.socket.set_nodelay(true)?;
+            self.phase = Phase::Shaking;
+            return self.send(&script.handshake);
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; `push` gets each message that is no answer.
+    pub(crate) fn readable(
+        &mut self,
+        script: &Script,
+        buffer: &mut [u8],
+        push: &mut impl FnMut(&mut Listener, &[u8]),
+    ) -> io::Result<()> {
+        loop {
+            match self.socket.read(buffer) {
+                Ok(0) => {
+                    self.end(1006);
+                    return Ok(());
+                }
+                Ok(size) => {
+                    if self.input.is_empty() {
+                        let taken = self.take(script, &buffer[..size], push)?;
+                        self.input.extend_from_slice(&buffer[taken..size]);
+                    } else {
+                        let mut input = std::mem::take(&mut self.input);
+                        input.extend_from_slice(&buffer[..size]);
+                        let taken = self.take(script, &input, push)?;
+                        input.drain(..taken);
+                        self.input = if input.is_empty() { Vec::new() } else { input };
+                    }
+                    // Less than asked for: the socket is empty, and its next byte is a new event.
+                    if size < buffer.len() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes what is whole from the start of `input`; how many bytes.
+    fn take(
+        &mut self,
+        script: &Script,
+        input: &[u8],
+        push: &mut impl FnMut(&mut Listener, &[u8]),
+    ) -> io::Result<usize> {
+        let mut taken = 0;
+        if self.phase == Phase::Shaking {
+            let Some(end) = input.windows(4).position(|four| four == b"\r\n\r\n") else {
+                let is_long = input.len() > HANDSHAKE_BYTES_MAX;
+                return if is_long { Err(broken("no answer to a handshake")) } else { Ok(0) };
+            };
+            if !input.starts_with(b"HTTP/1.1 101 ") {
+                let line = input.split(|byte| *byte == b'\r').next().unwrap_or_default();
+                return Err(broken(&String::from_utf8_lossy(line)));
+            }
+            taken = end + 4;
+            if script.requests_count == 0 {
+                self.phase = Phase::Open;
+            } else {
+                self.phase = Phase::Asking(script.requests_count);
+                self.send(&script.requests)?;
+            }
+        }
+        while !matches!(self.phase, Phase::Closed(_)) {
+            let rest = &input[taken..];
+            let Some(frame) = read_frame(rest).map_err(|problem| broken(&problem))? else { break };
+            taken += frame.payload.end;
+            let payload = &rest[frame.payload];
+            match frame.opcode {
+                TEXT if frame.is_final => self.message(payload, push),
+                PING => {
+                    let mut pong = Vec::new();
+                    write_frame(PONG, payload, &mut pong);
+                    self.send(&pong)?;
+                }
+                CLOSE => {
+                    let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+                    self.end(code.unwrap_or(1005));
+                }
+                _ => {}
+            }
+        }
+        Ok(taken)
+    }
+
+    fn message(&mut self, payload: &[u8], push: &mut impl FnMut(&mut Listener, &[u8])) {
+        // Answers begin with their error, notifications with their method.
+        match self.phase {
+            Phase::Asking(unanswered) if !payload.starts_with(b"{\"method\"") => {
+                if !payload.starts_with(b"{\"error\": null") {
+                    self.refused += 1;
+                }
+                self.phase = match unanswered - 1 {
+                    0 => Phase::Open,
+                    unanswered => Phase::Asking(unanswered),
+                };
+            }
+            _ => push(self, payload),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // What a listener says is short, and its socket has nothing to do but to take it.
+        self.socket.write_all(bytes)
+    }
+
+    /// Notes why nothing comes any more.
+    pub(crate) fn end(&mut self, code: u16) {
+        if !matches!(self.phase, Phase::Closed(_)) {
+            self.phase = Phase::Closed(code);
+        }
+    }
+}
+
+fn broken(problem: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, problem.to_owned())
+}
