@@ -64,11 +64,17 @@ class Follower:
     sequence: int = 0
     digest: str | None = None
     """Of the state that replaying the journal leads to."""
+    is_torn: bool = False
+    """Whether the journal ends with an unfinished record."""
     applied: dict[Token, int] = field(default_factory=dict)
     """Sequence of every command that ever took effect."""
 
     def read(self) -> dict[Token, Applied]:
-        """Applies what the journal holds behind the last reading, each command once."""
+        """Verifies the journal, and applies what it holds behind the last reading, each once.
+
+        Every record from the newest snapshot on is read and replayed, and the state audited, as
+        `viabtc journal verify` does.
+        """
         news = {}
         for row in self._records():
             sequence, command, params = row["sequence"], row["command"], json.loads(row["params"])
@@ -83,6 +89,7 @@ class Follower:
         assert replayed["ok"], replayed
         assert replayed["sequence"] == self.sequence, replayed
         self.digest = replayed["digest"]
+        self.is_torn = "torn" in replayed
         return news
 
     def _records(self) -> Iterator[dict[str, Any]]:

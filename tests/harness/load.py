@@ -9,7 +9,7 @@ import random
 import selectors
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -135,8 +135,12 @@ class _Requests:
         return PUT_LIMIT, [user, MARKET, side, amount, price, TAKER_FEE, MAKER_FEE, source]
 
 
-def press(job: Job) -> list[Entry]:
-    """Sends until every connection has ended, or as much as the job says; all that was sent."""
+def press(job: Job, begun: Callable[[], None]) -> list[Entry]:
+    """Sends until every connection has ended, or as much as the job says; all that was sent.
+
+    Args:
+        begun: Called once connected, before anything is sent.
+    """
     requests = _Requests(job)
     log: list[Entry] = []
     selector = selectors.DefaultSelector()
@@ -147,6 +151,7 @@ def press(job: Job) -> list[Entry]:
             continue
         connection.settimeout(0)
         selector.register(connection, selectors.EVENT_READ, _Lane(index, connection, log))
+    begun()
     while selector.get_map():
         is_enough = job.requests_max is not None and len(log) >= job.requests_max
         for key in list(selector.get_map().values()):
@@ -184,19 +189,22 @@ def _end(selector: selectors.BaseSelector, lane: _Lane) -> None:
     lane.socket.close()
 
 
-def _serve(pipe: "Connection[list[Entry], Job | None]") -> None:
+def _serve(pipe: "Connection[list[Entry] | None, Job | None]") -> None:
     while (job := pipe.recv()) is not None:
-        pipe.send(press(job))
+        pipe.send(press(job, lambda: pipe.send(None)))
 
 
 class Load:
     """The process: `begin` a job, and `end` waits for what came of it."""
 
-    def __init__(self, pipe: "Connection[Job | None, list[Entry]]") -> None:
+    def __init__(self, pipe: "Connection[Job | None, list[Entry] | None]") -> None:
         self._pipe = pipe
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: Job, deadline_s: float = 30.0) -> None:
+        """Returns once the process has connected and begins to send."""
         self._pipe.send(job)
+        assert self._pipe.poll(deadline_s), f"the load did not begin in {deadline_s} s"
+        assert self._pipe.recv() is None
 
     def is_done(self, within_s: float) -> bool:
         """Whether the job ended within a time."""
@@ -205,7 +213,9 @@ class Load:
     def end(self, deadline_s: float = 30.0) -> list[Entry]:
         """Everything that was sent."""
         assert self._pipe.poll(deadline_s), f"the load did not end in {deadline_s} s"
-        return self._pipe.recv()
+        entries = self._pipe.recv()
+        assert entries is not None
+        return entries
 
 
 @contextmanager

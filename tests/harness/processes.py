@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 VIABTC: Final = (sys.executable, "-m", "viabtc")
 
-START_DEADLINE_S: Final = 30.0
+START_DEADLINE_S: Final = 120.0
 STOP_DEADLINE_S: Final = 15.0
 
 _LOOK_S: Final = 0.01
@@ -25,6 +25,34 @@ Place = tuple[str, int]
 
 _started: list["subprocess.Popen[bytes]"] = []
 """Every process of ours, in the order of the starts."""
+
+
+class Running(Protocol):
+    """A process that was started, as `subprocess.Popen` handles it."""
+
+    pid: int
+    returncode: Any
+    """The exit code, once somebody has waited for the end."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, after the end.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs after `timeout` seconds.
+        """
+
+    def send_signal(self, number: int, /) -> None:
+        """Sends a signal; nothing when the end was waited for."""
+
+    def terminate(self) -> None:
+        """Asks it to stop."""
+
+    def kill(self) -> None:
+        """Ends it at once."""
+
+
+Spawn = Callable[[Sequence[str], Path], Running]
+"""Starts a command of ours, with everything it says in a file."""
 
 
 class Reserved:
@@ -52,7 +80,7 @@ class Reserved:
 class Server:
     """A running process with a control app."""
 
-    process: "subprocess.Popen[bytes]"
+    process: Running
     control: str
     """Base address of the control app."""
     output: Path
@@ -180,8 +208,8 @@ def split(address: str) -> Place:
     return host, int(port)
 
 
-def spawn(arguments: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
-    """Starts a command of ours, with everything it says in a file."""
+def spawn(arguments: Sequence[str], output: Path) -> Running:
+    """Starts a command of ours as everybody does, with everything it says in a file."""
     with output.open("ab") as file:
         process = subprocess.Popen(
             [*VIABTC, *arguments], stdin=subprocess.DEVNULL, stdout=file, stderr=file
@@ -235,12 +263,14 @@ def spawn_matchengine(
     config: dict[str, Any],
     own: dict[str, Any] | None = None,
     bind: list[str] | None = None,
+    begin: Spawn = spawn,
 ) -> Server:
     """`viabtc matchengine` from `config`, with places, log and data of its own, just begun.
 
     Args:
         bind: Addresses of the RPC port, when one on TCP is not enough.
         own: Keys of the section `viabtc` beside those.
+        begin: How the process is started.
     """
     control, rpc, console = Reserved(), Reserved(), Reserved()
     path = directory / "matchengine.json"
@@ -253,7 +283,7 @@ def spawn_matchengine(
     }
     path.write_text(json.dumps(settings))
     output = directory / "matchengine.out"
-    process = spawn(["matchengine", str(path)], output)
+    process = begin(["matchengine", str(path)], output)
     reserved = {"control": control, "rpc": rpc, "console": console}
     return Server(process, f"http://{control.place}", output, reserved)
 
