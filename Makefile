@@ -68,7 +68,7 @@ bench: $(VENV)/tested
 
 # The full reliability figures, in resumable parts.
 prove: test-packages $(VENV)/tested
-	VIABTC_POWER_LOSSES=100000 VIABTC_ENGINE_POWER_LOSSES=10000 VIABTC_BIT_STRIDE=1 \
+	VIABTC_POWER_LOSSES=100000 VIABTC_ENGINE_POWER_LOSSES=100000 VIABTC_BIT_STRIDE=1 \
 		cargo test --release -p viabtc-journal -p viabtc-host \
 		--test power --test damage --test simulation
 	$(PYTHON) tests/mutation/run.py --minutes 20 --report docs/reliability/mutations.md

@@ -2,7 +2,11 @@
 
 As a program, `python -m crash.faulty_disk MOUNT BACKING CONTROL` serves `BACKING` at `MOUNT` until
 it is unmounted. Before each sync it reads the JSON object in `CONTROL`: `errno` is what the sync
-fails with, `delay_s` how long it takes.
+fails with, `delay_s` how long it takes. With `only` it is about files whose names begin so, and
+with `bytes_min` about syncs of at least so many written bytes; else about files and directories.
+
+A sync that fails loses what was written to the file since its last sync, as disks do: a command
+that was acknowledged in spite of it is gone.
 """
 
 import contextlib
@@ -11,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,21 +30,46 @@ MOUNT_DEADLINE_S: Final = 10.0
 _LOOK_S: Final = 0.01
 
 
+@dataclass(frozen=True)
+class Overwritten:
+    """What a write replaced."""
+
+    count: int
+    """Bytes written."""
+    offset: int
+    data: bytes
+    size: int
+    """Of the file before it."""
+
+
 class FaultyDisk(Operations):  # type: ignore[misc]
     """Passes everything on to a directory, except that syncs obey the control file."""
 
     def __init__(self, backing: str, control: Path) -> None:
         self._backing = backing
         self._control = control
+        self._lock = threading.Lock()
+        self._unsynced: dict[int, list[Overwritten]] = {}
+        """By number of the inode; oldest first."""
 
     def _path(self, path: str) -> str:
         return self._backing + path
 
-    def _obey(self) -> None:
+    def _obey(self, path: str, written_bytes: int = 0) -> None:
         orders = json.loads(self._control.read_text())
+        is_small = written_bytes < orders.get("bytes_min", 0)
+        if is_small or not Path(path).name.startswith(orders.get("only", "")):
+            return
         time.sleep(orders.get("delay_s", 0))
         if "errno" in orders:
             raise FuseOSError(orders["errno"])
+
+    def _lose(self, file: int) -> None:
+        """Undoes what was written to a file since its last sync."""
+        with self._lock:
+            for write in reversed(self._unsynced.pop(os.fstat(file).st_ino, [])):
+                os.pwrite(file, write.data, write.offset)
+                os.ftruncate(file, write.size)
 
     def getattr(self, path: str, _file: int | None = None) -> dict[str, Any]:
         found = os.lstat(self._path(path))
@@ -50,7 +80,8 @@ class FaultyDisk(Operations):  # type: ignore[misc]
         return [".", "..", *(entry.name for entry in Path(self._path(path)).iterdir())]
 
     def open(self, path: str, flags: int) -> int:
-        return os.open(self._path(path), flags)
+        # Also what is only written is read here, before it is overwritten.
+        return os.open(self._path(path), flags & ~os.O_WRONLY | os.O_RDWR)
 
     def create(self, path: str, mode: int) -> int:
         return os.open(self._path(path), os.O_RDWR | os.O_CREAT | os.O_TRUNC, mode)
@@ -59,7 +90,13 @@ class FaultyDisk(Operations):  # type: ignore[misc]
         return os.pread(file, size, offset)
 
     def write(self, _path: str, data: bytes, offset: int, file: int) -> int:
-        return os.pwrite(file, data, offset)
+        with self._lock:
+            found = os.fstat(file)
+            before = Overwritten(
+                len(data), offset, os.pread(file, len(data), offset), found.st_size
+            )
+            self._unsynced.setdefault(found.st_ino, []).append(before)
+            return os.pwrite(file, data, offset)
 
     def truncate(self, path: str, length: int, _file: int | None = None) -> None:
         os.truncate(self._path(path), length)
@@ -73,12 +110,28 @@ class FaultyDisk(Operations):  # type: ignore[misc]
     def release(self, _path: str, file: int) -> None:
         os.close(file)
 
-    def fsync(self, _path: str, _is_data_only: int, file: int) -> None:
-        self._obey()
+    def fsync(self, path: str, _is_data_only: int, file: int) -> None:
+        with self._lock:
+            writes = self._unsynced.get(os.fstat(file).st_ino, ())
+            written_bytes = sum(write.count for write in writes)
+        try:
+            self._obey(path, written_bytes)
+        except FuseOSError:
+            self._lose(file)
+            note(self._control)
+            raise
+        with self._lock:
+            self._unsynced.pop(os.fstat(file).st_ino, None)
         os.fsync(file)
 
-    def fsyncdir(self, _path: str, _is_data_only: int, _file: int) -> None:
-        self._obey()
+    def fsyncdir(self, path: str, _is_data_only: int, _file: int) -> None:
+        self._obey(path)
+
+
+def note(control: Path) -> None:
+    """Writes down when the first sync failed, by the clock that all processes share."""
+    with contextlib.suppress(FileExistsError), control.with_suffix(".failed").open("x") as file:
+        file.write(str(time.monotonic()))
 
 
 @dataclass
@@ -87,11 +140,15 @@ class Faults:
 
     control: Path
 
-    def order(self, **orders: float) -> None:
-        """Replaces the orders: `errno`, `delay_s`; none for a disk that works."""
+    def order(self, **orders: float | str) -> None:
+        """Replaces the orders: `errno`, `only` and others; none for a disk that works."""
         unfinished = self.control.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(orders))
         unfinished.rename(self.control)
+
+    def failed_at(self) -> float:
+        """When the first sync was about to return its failure, as `time.monotonic` tells it."""
+        return float(self.control.with_suffix(".failed").read_text())
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import select
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,12 @@ from harness.rpc import Client
 
 EXIT_JOURNAL: Final = 74
 
-END_S_MAX: Final = 15.0
-"""From the order to fail to the end of the process: a busy machine stretches it; it is printed."""
+END_S_MAX: Final = 1.0
+"""From the failure of a sync to the end of the process. 0.1 s is what we want and what a machine
+with a free processor shows; the rest is for those where ten others want it. It is printed."""
+
+FAILURE_DEADLINE_S: Final = 20.0
+"""For a sync of the file in question to be tried under load, and to fail."""
 
 SLOW_SYNC_S: Final = 0.4
 
@@ -71,23 +76,43 @@ def available(server: Server) -> str:
         return text
 
 
-@pytest.mark.parametrize("error", [IO_ERROR, NO_SPACE])
+def until_ended(server: Server) -> float:
+    """Waits for the end of a process; when it came, as `time.monotonic` tells it."""
+    handle = os.pidfd_open(server.pid)
+    try:
+        ended, _, _ = select.select([handle], [], [], FAILURE_DEADLINE_S)
+        assert ended, "the engine goes on after a failed sync"
+        return time.monotonic()
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.parametrize(
+    ("only", "bytes_min", "error"),
+    [
+        ("journal-", 0, IO_ERROR),
+        ("journal-", 0, NO_SPACE),
+        ("spare-", 0, IO_ERROR),
+        ("spare-", OWN["segment_bytes"], IO_ERROR),
+    ],
+    ids=["batch", "batch-no-space", "next-segment", "segment-made-ahead"],
+)
 def test_a_failed_sync_ends_the_process_at_once_and_costs_nothing_acknowledged(
-    faults: Faults, load: Load, tmp_path: Path, seed: int, error: int
+    faults: Faults, load: Load, tmp_path: Path, seed: int, only: str, bytes_min: int, error: int
 ) -> None:
-    server = start_matchengine(tmp_path, small_config(), OWN)
-    load.begin(Job(server.place("rpc"), seed, 0, [], []))
-    assert not load.is_done(0.5), "the load ended by itself"
-    faults.order(errno=error)
-    begun = time.monotonic()
-    assert not server.is_running(END_S_MAX), "the engine goes on after a failed sync"
-    print(f"ended {time.monotonic() - begun:.3f} s after the order to fail")  # noqa: T201
-    assert server.process.returncode == EXIT_JOURNAL
-    server.kill()
+    with engine(tmp_path) as server:
+        load.begin(Job(server.place("rpc"), seed, 0, [], []))
+        assert not load.is_done(0.5), "the load ended by itself"
+        faults.order(errno=error, only=only, bytes_min=bytes_min)
+        took_s = until_ended(server) - faults.failed_at()
+        print(f"ended {took_s:.3f} s after the failure")  # noqa: T201 - the figure is the point
+        assert took_s < END_S_MAX
+        assert not server.is_running(FAILURE_DEADLINE_S)
+        assert server.process.returncode == EXIT_JOURNAL
     entries = load.end()
     lines = [line for line in server.said().splitlines() if line.startswith("viabtc: ")]
     assert len(lines) == 1
-    assert "cannot sync journal-" in lines[0]
+    assert f"cannot sync {only}" in lines[0]
     assert os.strerror(error) in lines[0]
     assert "What to do: " in lines[0]
     faults.order()

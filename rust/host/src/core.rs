@@ -130,7 +130,8 @@ impl<S: Storage + Sync> Core<S> {
         entries: &mut Vec<Entry<S>>,
         bodies: &mut Bodies,
     ) -> Result<(), JournalError> {
-        let is_writable = self.journal.has_reserve() && !self.is_feed_failing;
+        let reserve = self.journal.has_reserve();
+        let is_writable = self.checked(reserve)? && !self.is_feed_failing;
         let mut outgoing = Vec::new();
         for entry in entries.drain(..) {
             match entry {

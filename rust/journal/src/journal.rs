@@ -263,8 +263,11 @@ impl<S: Storage + Sync> Journal<S> {
     /// and every proof of it.
     ///
     /// # Errors
-    /// On the first failure and for ever after it.
+    /// On the first failure and for ever after it; also on one that [`Journal::has_reserve`] would report.
     pub fn prove(&mut self) -> Result<(), JournalError> {
+        self.check()?;
+        let checked = self.reserve.check();
+        self.halt_on(checked)?;
         if self.is_proven || !self.options.is_synced {
             return Ok(());
         }
@@ -289,7 +292,10 @@ impl<S: Storage + Sync> Journal<S> {
     /// tried again. On the first other failure and for ever after it.
     pub fn rotate(&mut self, digest: u64) -> Result<(), JournalError> {
         self.check()?;
-        let spare = self.reserve.take()?;
+        let spare = match self.reserve.take() {
+            Err(error @ JournalError::NoSpace { .. }) => return Err(error),
+            taken => self.halt_on(taken)?,
+        };
         self.commit()?;
         if self.synced < self.ordinal {
             let synced = self.file.sync().map_err(JournalError::io("sync", &self.name));
@@ -331,8 +337,14 @@ impl<S: Storage + Sync> Journal<S> {
     }
 
     /// Whether there is space for what comes; without it the owner refuses writes.
-    pub fn has_reserve(&self) -> bool {
-        self.reserve.is_filled()
+    ///
+    /// # Errors
+    /// When a segment made ahead could not be synced although there is space, and for ever after it: the
+    /// owner would go on with a disk that loses what is written.
+    pub fn has_reserve(&mut self) -> Result<bool, JournalError> {
+        self.check()?;
+        let is_filled = self.reserve.is_filled();
+        self.halt_on(is_filled)
     }
 
     fn check(&self) -> Result<(), JournalError> {

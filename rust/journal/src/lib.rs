@@ -30,7 +30,6 @@ pub use feed::{
 pub use journal::{Journal, Options, Recovered};
 pub use reader::{Summary, Torn, inspect, read_closed};
 pub use record::{KIND_OPENED, KIND_PROOF, KIND_SEAL, Record};
-pub use reserve::Reserve;
 pub use segment::segment_name;
 pub use snapshot::{Snapshot, SnapshotWriter, latest_snapshot, lock_snapshots, remove_obsolete};
 pub use storage::{Directory, File, Storage};

@@ -1,5 +1,6 @@
 //! Segments made ahead: zero-filled, synced files that only need a name. When they cannot be made, the
-//! disk is about to be full, and the owner refuses writes before the journal needs the space.
+//! disk is about to be full, and the owner refuses writes before the journal needs the space. When one of
+//! them cannot be synced for another reason, the disk loses what is written, and the journal ends.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -20,7 +21,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const CHUNK: usize = 1 << 20;
 
 /// Keeps [`SPARES`] segments ready: from a thread of its own, or whenever it is asked.
-pub struct Reserve<S: Storage> {
+pub(crate) struct Reserve<S: Storage> {
     shared: Arc<Shared<S>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -40,6 +41,8 @@ struct State {
     is_failing: bool,
     /// Text of the last failure.
     cause: String,
+    /// A failure that no further attempt can mend, until the owner was told.
+    broken: Option<JournalError>,
     is_stopping: bool,
 }
 
@@ -68,6 +71,7 @@ impl<S: Storage + Sync> Reserve<S> {
             next_number: next_number + 1,
             is_failing: false,
             cause: String::new(),
+            broken: None,
             is_stopping: false,
         };
         let shared = Arc::new(Shared {
@@ -88,7 +92,10 @@ impl<S: Storage + Sync> Reserve<S> {
     }
 
     /// Whether the next segments are there, or can be expected to be.
-    pub fn is_filled(&self) -> bool {
+    ///
+    /// # Errors
+    /// As [`Reserve::check`].
+    pub(crate) fn is_filled(&self) -> Result<bool, JournalError> {
         let mut state = self.shared.lock();
         if self.thread.is_none() {
             while state.ready.len() < SPARES {
@@ -98,18 +105,28 @@ impl<S: Storage + Sync> Reserve<S> {
                 }
             }
         }
-        !state.is_failing || state.ready.len() >= SPARES
+        state.check()?;
+        Ok(!state.is_failing || state.ready.len() >= SPARES)
+    }
+
+    /// Whether the disk is as it should be, as far as was seen.
+    ///
+    /// # Errors
+    /// When a segment could not be synced although there is space.
+    pub(crate) fn check(&self) -> Result<(), JournalError> {
+        self.shared.lock().check()
     }
 
     /// The name of a blank segment: a ready one, else one made now.
     ///
     /// # Errors
-    /// [`JournalError::NoSpace`] when none can be made.
+    /// [`JournalError::NoSpace`] when none can be made, and as [`Reserve::check`].
     pub(crate) fn take(&self) -> Result<String, JournalError> {
         let mut state = self.shared.lock();
         if state.ready.is_empty() {
             state = self.shared.add(state);
         }
+        state.check()?;
         match (state.ready.pop(), &state.cause) {
             (Some(name), _) => {
                 self.shared.changed.notify_all();
@@ -136,6 +153,10 @@ impl State {
         let number = self.next_number;
         self.next_number += 1;
         format!("spare-{number:010}.seg")
+    }
+
+    fn check(&mut self) -> Result<(), JournalError> {
+        self.broken.take().map_or(Ok(()), Err)
     }
 }
 
@@ -174,7 +195,12 @@ impl<S: Storage> Shared<S> {
         state.is_failing = made.is_err();
         match made {
             Ok(()) => state.ready.push(name),
-            Err(error) => state.cause = error.to_string(),
+            Err(error) => {
+                state.cause = error.to_string();
+                if is_broken(&error) {
+                    state.broken = Some(error);
+                }
+            }
         }
         state
     }
@@ -191,6 +217,18 @@ impl<S: Storage> Shared<S> {
         }
         file.sync().map_err(JournalError::io("sync", name))?;
         self.storage.sync_directory().map_err(JournalError::io("sync", "the directory"))
+    }
+}
+
+/// Whether a failure says that the disk does not keep what it was given: no other file is safer than this
+/// one. A full disk, or one file too many, is mended by waiting.
+fn is_broken(error: &JournalError) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    match error {
+        JournalError::Io { operation: "sync", source, .. } => {
+            !matches!(source.kind(), StorageFull | QuotaExceeded)
+        }
+        _ => false,
     }
 }
 

@@ -101,7 +101,7 @@ fn a_record_larger_than_a_segment_is_refused_and_the_journal_goes_on() {
 fn a_full_disk_refuses_before_the_journal_needs_the_space_and_goes_on_when_there_is_some() {
     let disk = SimulatedDisk::new();
     let (mut journal, _) = open_after(&disk, SEGMENT_BYTES, 0).unwrap();
-    assert!(journal.has_reserve());
+    assert!(journal.has_reserve().unwrap());
     disk.set_capacity(disk.used_bytes());
     let mut last = 0;
     // The two segments of the reserve are still used; the caller would have stopped before.
@@ -112,15 +112,39 @@ fn a_full_disk_refuses_before_the_journal_needs_the_space_and_goes_on_when_there
         }
     };
     assert!(matches!(refused, JournalError::NoSpace { .. }), "{refused}");
-    assert!(!journal.has_reserve());
+    assert!(!journal.has_reserve().unwrap());
     journal.commit().unwrap();
     assert_eq!(open_after(&disk.after_power_loss(|| false), SEGMENT_BYTES, 0).unwrap().1, last);
     disk.set_capacity(1 << 20);
-    assert!(journal.has_reserve());
+    assert!(journal.has_reserve().unwrap());
     write(&mut journal, last + 1..=last + 9).unwrap();
     journal.commit().unwrap();
     drop(journal);
     assert_eq!(open_after(&disk, SEGMENT_BYTES, 0).unwrap().1, last + 9);
+}
+
+#[test]
+fn a_segment_made_ahead_that_cannot_be_synced_ends_the_journal_and_other_failures_are_waited_out() {
+    // Of making one: create, write, sync, sync the directory.
+    for operation in 0..4 {
+        let disk = SimulatedDisk::new();
+        let (mut journal, _) = open_after(&disk, SEGMENT_BYTES, 0).unwrap();
+        disk.fail_operation(operation);
+        if operation < 2 {
+            assert!(!journal.has_reserve().unwrap());
+            assert!(journal.has_reserve().unwrap(), "the next attempt succeeds");
+            write(&mut journal, 1..=1).unwrap();
+            journal.commit().unwrap();
+        } else {
+            assert!(matches!(
+                journal.has_reserve(),
+                Err(JournalError::Io { operation: "sync", .. })
+            ));
+            assert!(matches!(journal.has_reserve(), Err(JournalError::Halted { .. })));
+            assert!(matches!(journal.append(COMMAND, 1, 9, b""), Err(JournalError::Halted { .. })));
+            assert!(matches!(journal.prove(), Err(JournalError::Halted { .. })));
+        }
+    }
 }
 
 #[test]
