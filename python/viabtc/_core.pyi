@@ -281,6 +281,42 @@ class FeedBatch:
     def content(self) -> Any: ...
 
 @final
+class Slice:
+    """A state to be written to slice tables."""
+
+    @staticmethod
+    def of_newest_snapshot(directory: str, rendering: str) -> Slice | None:
+        """Loads it, while the engine may run; None without a snapshot.
+
+        Args:
+            rendering: `mysql`: pages are statements; `sqlite`: pages are lists of rows.
+
+        Raises:
+            StartError: the snapshot cannot be read.
+        """
+
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def operlog_id(self) -> int: ...
+    @property
+    def order_id(self) -> int: ...
+    @property
+    def deal_id(self) -> int: ...
+    @property
+    def digest(self) -> str:
+        """Of the whole state, 16 hexadecimal digits."""
+
+    def orders(self, table: str, rows_max: int, write: Callable[[Any], object]) -> None:
+        """Gives pages of resting orders to `write`: asks, then bids of each market, best first."""
+
+    def balances(self, table: str, rows_max: int, write: Callable[[Any], object]) -> None:
+        """Gives pages of balances to `write`, by user, then asset."""
+
+    def state(self, piece_bytes: int, write: Callable[[bytes], object]) -> None:
+        """Gives the exact state, as a snapshot holds it, to `write` in pieces."""
+
+@final
 class Answers:
     """A backend of ports whose questions Python answers, in batches."""
 

@@ -234,6 +234,40 @@ def journal_snapshot(
     raise SystemExit(journal.snapshot(directory))
 
 
+@journal_app.command("slice")
+def journal_slice(
+    directory: DataDirectory,
+    *,
+    time: Annotated[
+        int, typer.Option(help="In seconds; not after the first command behind the snapshot.")
+    ],
+    keep: Annotated[int, typer.Option(help="Age in seconds at which slices go.")] = 259_200,
+    config: Annotated[
+        Path | None, typer.Option(help="The engine's file: into its log database.")
+    ] = None,
+    epoch: Annotated[int, typer.Option(help="Of the engine's lease there.")] = 0,
+    store: Annotated[
+        Path | None, typer.Option(help="Into the embedded store of `viabtc run`.")
+    ] = None,
+    give_way: Annotated[
+        bool,
+        typer.Option("--give-way", help="Take least priority, and end with the parent process."),
+    ] = False,
+) -> None:
+    """Write the newest snapshot as a slice; the engine does it by itself."""
+    from viabtc import journal
+    from viabtc.matchengine.slices import SlicePlace, slice_into
+
+    if give_way:
+        journal.give_way()
+    place = SlicePlace(config=config, epoch=epoch, store=store)
+    end = slice_into(directory, place, time, keep)
+    if end is None:
+        print("nothing to slice: there is no snapshot")
+    else:
+        print(f"slice of {time}: everything up to entry {end.operlog_id} of the operation log")
+
+
 @klines_app.command("verify")
 def klines_verify(config: ConfigFile) -> None:
     """Compare the market data in Redis with history and topic, without changing anything."""

@@ -113,9 +113,9 @@ async def connect(settings: MysqlSettings) -> asyncmy.Connection:
         connect_timeout=_CONNECT_TIMEOUT_S,
         autocommit=True,
     )
-    async with _errors(f"cannot connect to {settings}"):
+    async with errors(f"cannot connect to {settings}"):
         await connection.connect()
-        await _run(connection, _SESSION)
+        await run_sql(connection, _SESSION)
     return connection
 
 
@@ -153,7 +153,7 @@ class MysqlProjection:
         async with self._session(f"cannot begin with {self._settings}"):
             await self._claim(connection)
             sql = "SELECT `sequence`, `part` FROM viabtc_position WHERE `name` = %s"
-            (row,) = await _select(connection, sql, (self._name.decode(),))
+            (row,) = await select(connection, sql, (self._name.decode(),))
             return Position(*row)
 
     async def beat(self) -> None:
@@ -164,7 +164,7 @@ class MysqlProjection:
         """
         connection = self._open()
         async with self._session(f"cannot renew the lease in {self._settings}"):
-            self._check_lease((await _run(connection, self._hold()))[0])
+            self._check_lease((await run_sql(connection, self._hold()))[0])
 
     async def write(self, batch: Batch, after: Position) -> None:
         """Writes a batch if the projection is at `after`.
@@ -178,8 +178,8 @@ class MysqlProjection:
         async with self._session(f"cannot write to {self._settings}"):
             await self._begin(connection, rendered, batch, after)
             for packet in _packets(rendered.rows):
-                await _run(connection, packet)
-            await _run(connection, b"COMMIT")
+                await run_sql(connection, packet)
+            await run_sql(connection, b"COMMIT")
 
     async def write_around(self, batch: Batch, after: Position) -> int:
         """As `write`, but statements that are refused for their data go to `viabtc_dead_letter`.
@@ -197,18 +197,18 @@ class MysqlProjection:
             await self._begin(connection, rendered, batch, after)
             for statement in rendered.rows:
                 try:
-                    await _run(connection, statement)
+                    await run_sql(connection, statement)
                 except MySQLError as error:
                     if error.args[0] not in _DATA_ERRORS:
                         raise
                     dead += 1
-                    await _execute(
+                    await execute(
                         connection,
                         "INSERT INTO viabtc_dead_letter (`time`, `name`, `sequence`, `error`,"
                         " `statement`) VALUES (UTC_TIMESTAMP(6), %s, %s, %s, %s)",
                         (self._name.decode(), batch.sequence, str(error.args), statement),
                     )
-            await _run(connection, b"COMMIT")
+            await run_sql(connection, b"COMMIT")
         return dead
 
     async def release(self) -> None:
@@ -216,7 +216,7 @@ class MysqlProjection:
         if self._connection is not None and self.epoch is not None:
             with contextlib.suppress(StoreError):
                 async with self._session("cannot release the lease"):
-                    await _run(
+                    await run_sql(
                         self._connection,
                         b"UPDATE viabtc_lease SET `holder` = '' WHERE `name` = '%s'"
                         b" AND `holder` = '%s'" % (self._name, self._holder),
@@ -238,7 +238,7 @@ class MysqlProjection:
     async def _session(self, what: str) -> AsyncIterator[None]:
         """Gives the session up after any failure: what the server did is then read back."""
         try:
-            async with _errors(what), asyncio.timeout(_ANSWER_TIMEOUT_S):
+            async with errors(what), asyncio.timeout(_ANSWER_TIMEOUT_S):
                 yield
         except BaseException:
             await self.close()
@@ -250,13 +250,13 @@ class MysqlProjection:
             "INSERT INTO viabtc_lease VALUES (%s, 0, '', '2000-01-01')",
             "INSERT INTO viabtc_position VALUES (%s, 0, 0, 0)",
         ):
-            await _execute(connection, f"{sql} ON DUPLICATE KEY UPDATE `name` = `name`", (name,))
-        await _run(connection, b"START TRANSACTION")
+            await execute(connection, f"{sql} ON DUPLICATE KEY UPDATE `name` = `name`", (name,))
+        await run_sql(connection, b"START TRANSACTION")
         sql = (
             "SELECT `epoch`, `holder`, TIMESTAMPDIFF(MICROSECOND, `seen`, UTC_TIMESTAMP(6))"
             " FROM viabtc_lease WHERE `name` = %s FOR UPDATE"
         )
-        ((epoch, holder, age_us),) = await _select(connection, sql, (name,))
+        ((epoch, holder, age_us),) = await select(connection, sql, (name,))
         if self.epoch is None:
             if holder and age_us < LEASE_S * 1e6 and not self._take_over:
                 raise StoreError(
@@ -270,13 +270,13 @@ class MysqlProjection:
         ):
             raise FencedError(f"{holder} took {name} of {self._settings} over")
         # An older epoch is that of a server without the last transactions: the lease is still ours.
-        await _execute(
+        await execute(
             connection,
             "UPDATE viabtc_lease SET `epoch` = %s, `holder` = %s, `seen` = UTC_TIMESTAMP(6)"
             " WHERE `name` = %s",
             (self.epoch, self._holder.decode(), name),
         )
-        await _run(connection, b"COMMIT")
+        await run_sql(connection, b"COMMIT")
 
     def _hold(self) -> bytes:
         return (
@@ -296,7 +296,7 @@ class MysqlProjection:
     ) -> None:
         for statement in rendered.tables:
             if statement not in self._made:
-                await _run(connection, statement)
+                await run_sql(connection, statement)
                 self._made.add(statement)
         move = (
             b"UPDATE viabtc_position SET `epoch` = %d, `sequence` = %d, `part` = %d"
@@ -306,7 +306,7 @@ class MysqlProjection:
             *(self._name, after.sequence, after.part),
         )
         begin = b";".join((b"START TRANSACTION", self._hold(), move))
-        _, held, moved = await _run(connection, begin)
+        _, held, moved = await run_sql(connection, begin)
         self._check_lease(held)
         if moved != 1:
             name = self._name.decode()
@@ -335,8 +335,8 @@ class MysqlReader:
         try:
             if connection is None:
                 connection = await connect(self._settings)
-            async with _errors(f"cannot read {self._settings}"), asyncio.timeout(_ANSWER_TIMEOUT_S):
-                return await _select(connection, sql, values)
+            async with errors(f"cannot read {self._settings}"), asyncio.timeout(_ANSWER_TIMEOUT_S):
+                return await select(connection, sql, values)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -369,21 +369,21 @@ async def apply_schema(settings: MysqlSettings, folder: str) -> list[str]:
     )
     nowhere = replace(settings, name=None)
     connection = await connect(nowhere)
-    async with _errors(f"cannot make the tables of {settings}"):
+    async with errors(f"cannot make the tables of {settings}"):
         try:
             name = (settings.name or "").replace("`", "``")
-            await _run(connection, f"CREATE DATABASE IF NOT EXISTS `{name}`".encode())
-            await _run(connection, f"USE `{name}`".encode())
-            await _run(connection, _SCHEMA)
-            done = await _select(connection, "SELECT `script` FROM viabtc_schema", ())
+            await run_sql(connection, f"CREATE DATABASE IF NOT EXISTS `{name}`".encode())
+            await run_sql(connection, f"USE `{name}`".encode())
+            await run_sql(connection, _SCHEMA)
+            done = await select(connection, "SELECT `script` FROM viabtc_schema", ())
             known = {script.name for script in scripts}
             if unknown := sorted(row[0] for row in done if row[0] not in known):
                 problem = f"{settings} was made by a newer version of viabtc: {', '.join(unknown)}"
                 raise StoreError(problem, retriable=False)
             wanted = [script for script in scripts if (script.name,) not in done]
             for script in wanted:
-                await _run(connection, script.read_bytes().rstrip().rstrip(b";"))
-                await _execute(
+                await run_sql(connection, script.read_bytes().rstrip().rstrip(b";"))
+                await execute(
                     connection,
                     "INSERT INTO viabtc_schema VALUES (%s, UTC_TIMESTAMP(6))",
                     (script.name,),
@@ -393,7 +393,7 @@ async def apply_schema(settings: MysqlSettings, folder: str) -> list[str]:
     return [script.name for script in wanted]
 
 
-async def _run(connection: asyncmy.Connection, sql: bytes) -> list[int]:
+async def run_sql(connection: asyncmy.Connection, sql: bytes) -> list[int]:
     """Runs one or more statements; rows changed by each."""
     session: Any = connection
     changed = [await session.query(sql)]
@@ -402,12 +402,12 @@ async def _run(connection: asyncmy.Connection, sql: bytes) -> list[int]:
     return changed
 
 
-async def _execute(connection: asyncmy.Connection, sql: str, values: Sequence[Any]) -> None:
+async def execute(connection: asyncmy.Connection, sql: str, values: Sequence[Any]) -> None:
     async with connection.cursor() as cursor:
         await cursor.execute(sql, values)
 
 
-async def _select(
+async def select(
     connection: asyncmy.Connection, sql: str, values: Sequence[Any]
 ) -> list[tuple[Any, ...]]:
     async with connection.cursor() as cursor:
@@ -430,7 +430,7 @@ def _packets(statements: Iterable[bytes]) -> Iterable[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def _errors(what: str) -> AsyncIterator[None]:
+async def errors(what: str) -> AsyncIterator[None]:
     """Failures of server, network and time as those of a store."""
     try:
         yield

@@ -50,6 +50,10 @@ class FencedError(StoreError):
 class Store(Protocol):
     """Where one projection writes, each batch once."""
 
+    @property
+    def epoch(self) -> int | None:
+        """Under which this engine writes; None before the store was ours once."""
+
     async def position(self) -> Position:
         """What is written for good; also tells the fate of a commit that got no answer.
 
@@ -78,3 +82,68 @@ class Store(Protocol):
         Raises:
             StoreError: it was not written, or nobody knows: ask for the position.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SliceEnd:
+    """What a slice is registered with."""
+
+    time: int
+    """When it was begun, in seconds: no later command is of an earlier date."""
+    operlog_id: int
+    order_id: int
+    deal_id: int
+    """The last ones that were given."""
+
+
+class SliceStore(Protocol):
+    """Where slices are kept; one writes at a time, and a slice counts once it is registered."""
+
+    @property
+    def rendering(self) -> str:
+        """How `_core.Slice` renders rows for it."""
+
+    def begin(self, time: int) -> None:
+        """Makes the tables of a slice, and removes what unfinished ones left.
+
+        Raises:
+            StoreError: the store cannot be used, or another engine writes here now.
+        """
+
+    def write(self, table: str, page: Any) -> None:
+        """Adds rows.
+
+        Raises:
+            StoreError: the store cannot be used, or refuses them.
+        """
+
+    def write_state(self, time: int, sequence: int, chunk: int, piece: bytes, digest: str) -> None:
+        """Adds a piece of the exact state.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+
+    def register(self, end: SliceEnd) -> None:
+        """Makes the slice count.
+
+        Raises:
+            StoreError: the store cannot be used, or another engine writes here now.
+        """
+
+    def remove_before(self, time: int) -> None:
+        """Removes slices that were begun before.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+
+
+def order_table(time: int) -> str:
+    """Name of the table of a slice's orders."""
+    return f"slice_order_{time}"
+
+
+def balance_table(time: int) -> str:
+    """Name of the table of a slice's balances."""
+    return f"slice_balance_{time}"

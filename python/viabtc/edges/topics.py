@@ -61,7 +61,7 @@ class TopicsStore:
         """By topic."""
         self._brokers = brokers
         self._file = file
-        self._epoch = ("epoch", str(epoch).encode())
+        self.epoch = epoch
         self._log = log
         self._producer: AIOKafkaProducer | None = None
         self._position = Position()
@@ -164,7 +164,7 @@ class TopicsStore:
         builder = producer.create_batch()
         for number, sequence, part, payload in wanted:
             headers = [
-                self._epoch,
+                ("epoch", str(self.epoch).encode()),
                 ("sequence", b"%d" % sequence),
                 ("part", b"%d" % part),
                 ("number", b"%d" % number),

@@ -11,10 +11,12 @@ from viabtc.accessws.embedded import Backends, open_hub
 from viabtc.accessws.main import HubPart
 from viabtc.edges.rpc import RemoteSettings, open_link
 from viabtc.embedded.demo import MARKET, fill
-from viabtc.embedded.history import HistoryPart, open_history
+from viabtc.embedded.history import FILE, HistoryPart, open_history
 from viabtc.embedded.settings import RunSettings
 from viabtc.marketprice.embedded import MarketPart, open_market
 from viabtc.matchengine.main import EnginePart, open_engine
+from viabtc.matchengine.slices import SlicePlace
+from viabtc.matchengine.snapshots import Slicing
 from viabtc.protocol.addresses import Place
 from viabtc.service import logs, run
 from viabtc.service.failure import EXIT_OK, core_failures
@@ -122,6 +124,8 @@ def main(settings: RunSettings) -> int:
                     engine.engine, settings.engine.data, log, indented=settings.is_indented
                 )
             )
+            sliced = SlicePlace(store=settings.engine.data / FILE)
+            engine.snapshots.begin_slices(Slicing(settings.slices, lambda: sliced))
             host, port = settings.places.http
             with core_failures("--http"):
                 door = _core.FrontDoor(

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc.marketprice.board import BoardSettings, read_board
-from viabtc.matchengine.settings import EngineSettings, RpcSettings, read_matchengine
+from viabtc.matchengine.settings import (
+    EngineSettings,
+    RpcSettings,
+    SliceSettings,
+    read_matchengine,
+)
 from viabtc.protocol.addresses import Place
 from viabtc.rest.context import Fees
 from viabtc.service.settings import Problem, Section, SettingsError, load
@@ -42,7 +47,9 @@ DEFAULTS: Final[dict[str, Any]] = {
 }
 """Assets and markets without a file."""
 
-_USED: Final = {"assets", "markets", "debug", "svr", "viabtc"}
+_USED: Final = {
+    *("assets", "markets", "debug", "svr", "slice_interval", "slice_keeptime", "viabtc"),
+}
 """Keys of a matchengine file that count here."""
 
 
@@ -63,6 +70,7 @@ class RunSettings:
 
     engine: EngineSettings
     rpc: RpcSettings
+    slices: SliceSettings
     places: Places
     market: BoardSettings
     fees: Fees
@@ -91,6 +99,7 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
         return RunSettings(
             engine,
             rpc,
+            SliceSettings(),
             places,
             BoardSettings(),
             Fees(),
@@ -109,6 +118,7 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
     return RunSettings(
         replace(settings.engine, data=data),
         replace(settings.rpc, bind=bind, heartbeat_check=False),
+        settings.slices,
         places,
         market,
         Fees(),

@@ -14,7 +14,8 @@ from viabtc.matchengine.settings import (
     RpcSettings,
     read_matchengine,
 )
-from viabtc.matchengine.snapshots import Snapshots
+from viabtc.matchengine.slices import SlicePlace
+from viabtc.matchengine.snapshots import Slicing, Snapshots
 from viabtc.matchengine.topics import NAME as TOPICS
 from viabtc.matchengine.topics import open_topics
 from viabtc.protocol.addresses import Place
@@ -42,7 +43,7 @@ class EnginePart(run.Part):
         self.rpc = rpc
         self.console = console
         self.projections: dict[str, Projection] = {}
-        self._snapshots = snapshots
+        self.snapshots = snapshots
 
     def is_alive(self) -> bool:
         is_fenced = any(projection.is_fenced for projection in self.projections.values())
@@ -56,7 +57,8 @@ class EnginePart(run.Part):
             "rpc": self.rpc.addresses,
             "console": self.console,
             "recovery": self.engine.recovery,
-            "snapshot_sequence": self._snapshots.last_sequence,
+            "snapshot_sequence": self.snapshots.last_sequence,
+            "slice_time": self.snapshots.last_slice,
             "projections": {
                 name: {
                     "sequence": projection.position.sequence,
@@ -71,8 +73,10 @@ class EnginePart(run.Part):
 
     def figures(self) -> Mapping[str, run.Figures]:
         snapshots = {
-            "last_sequence": self._snapshots.last_sequence,
-            "failures_total": self._snapshots.failures,
+            "last_sequence": self.snapshots.last_sequence,
+            "failures_total": self.snapshots.failures,
+            "last_slice_time": self.snapshots.last_slice,
+            "slice_failures_total": self.snapshots.slice_failures,
         }
         return {
             "engine": self.engine.metrics(),
@@ -169,6 +173,14 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
                 open_projections(part.engine, settings.databases, log, take_over=settings.take_over)
             )
             part.projections.update({projection.name: projection for projection in projections})
+            log_of = part.projections[OPERLOG]
+
+            def place() -> SlicePlace | None:
+                # Until the lease is ours, the database may be another engine's.
+                epoch = log_of.epoch
+                return None if epoch is None else SlicePlace(config=settings.file, epoch=epoch)
+
+            part.snapshots.begin_slices(Slicing(settings.slices, place))
         for name in {TOPICS, HISTORY, OPERLOG} - part.projections.keys():
             # The feed need not wait for those that nobody writes.
             await asyncio.to_thread(_core.keep_feed_position, str(data), name, None)

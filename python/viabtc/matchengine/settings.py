@@ -15,7 +15,6 @@ from viabtc.service.settings import Findings, Problem, Section, SettingsError, l
 CONTROL: Final = "127.0.0.1:9100"
 """Address of the control app when the file names none."""
 
-_NO_SLICES: Final = "slices are not written; snapshots beside the journal bound a start"
 _SIZED: Final = "the system sizes socket buffers"
 
 
@@ -45,6 +44,15 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceSettings:
+    """When slices are made, in seconds, and how long they stay."""
+
+    interval_s: int = 86_400
+    """One is made when a multiple of this has passed since 1970, as the original does."""
+    keep_s: int = 259_200
+
+
+@dataclass(frozen=True, slots=True)
 class Databases:
     """Where history and operation log are written."""
 
@@ -56,6 +64,7 @@ class Databases:
 class MatchengineSettings:
     """Everything that the service is made of."""
 
+    file: Path
     common: Common
     engine: EngineSettings
     rpc: RpcSettings
@@ -63,7 +72,8 @@ class MatchengineSettings:
     brokers: str
     """Kafka brokers, `HOST:PORT` separated by commas; empty for no topics."""
     databases: Databases | None
-    """None: no history and no operation log outside the journal."""
+    """None: no history, no operation log and no slices outside the journal."""
+    slices: SliceSettings
     take_over: bool
     """Whether to write over an engine that wrote to the databases a moment ago."""
 
@@ -93,7 +103,10 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     brokers = root.text("brokers", "")
     server = root.section("svr")
     databases = _read_databases(root)
-    root.idle(_NO_SLICES, "slice_interval", "slice_keeptime")
+    slices = SliceSettings(
+        interval_s=root.integer("slice_interval", 86_400, low=1),
+        keep_s=root.integer("slice_keeptime", 259_200, low=0),
+    )
     root.idle("one session writes each database, many rows a statement", "history_thread")
     root.idle("depth is always fresh", "cache_timeout")
     own = root.section("viabtc", is_required=False)
@@ -119,7 +132,9 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     take_over = own.flag("take_over", default=False)
     for section in (server, own, root):
         section.close()
-    return MatchengineSettings(common, engine, rpc, console, brokers, databases, take_over)
+    return MatchengineSettings(
+        path, common, engine, rpc, console, brokers, databases, slices, take_over
+    )
 
 
 def _read_databases(root: Section) -> Databases | None:

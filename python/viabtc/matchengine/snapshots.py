@@ -1,34 +1,60 @@
-"""Snapshots beside the running engine: a child process of low priority makes each."""
+"""Snapshots and slices beside the running engine: a child process of low priority makes each."""
 
 import asyncio
 import contextlib
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from viabtc import _core
-from viabtc.matchengine.settings import EngineSettings
+from viabtc.matchengine.settings import EngineSettings, SliceSettings
+from viabtc.matchengine.slices import SlicePlace
 
 _LOOK_S: Final = 1.0
 """Pause between looks at whether a snapshot is due."""
 
 
+@dataclass(frozen=True, slots=True)
+class Slicing:
+    """Slices of the engine."""
+
+    settings: SliceSettings
+    place: Callable[[], SlicePlace | None]
+    """Where they go; None while that is not ours to write."""
+
+
 class Snapshots:
-    """Makes a snapshot when time or commands say so, or when asked."""
+    """Makes snapshots and slices when they are due, and both when asked."""
 
     def __init__(self, engine: _core.Engine, settings: EngineSettings, log: Any) -> None:
         self._engine = engine
         self._settings = settings
         self._log = log
         self._wanted = asyncio.Event()
+        self._slicing: Slicing | None = None
+        self._interval = 0
+        """Number of the interval of the last slice."""
+        self._slice_after_s = 0.0
+        """Time of the loop before which a failed slice is not tried again."""
         self.last_sequence = int(engine.recovery["snapshot_sequence"])
         self.failures = 0
+        self.last_slice = 0
+        """Time of the last slice of this run, in seconds since 1970; 0 before the first."""
+        self.slice_failures = 0
 
     def ask(self) -> None:
-        """Asks for one now."""
+        """Asks for a snapshot and a slice now."""
         self._wanted.set()
 
+    def begin_slices(self, slicing: Slicing) -> None:
+        """Makes slices from now on; the first one in the next interval."""
+        self._interval = int(time.time()) // slicing.settings.interval_s
+        self._slicing = slicing
+
     async def run(self) -> None:
-        """Makes snapshots until it is cancelled."""
+        """Makes snapshots and slices until it is cancelled."""
         loop = asyncio.get_running_loop()
         last = loop.time()
         while True:
@@ -36,22 +62,60 @@ class Snapshots:
                 await asyncio.wait_for(self._wanted.wait(), _LOOK_S)
             is_asked = self._wanted.is_set()
             self._wanted.clear()
+            place = self._due_slice(is_asked=is_asked)
             news = self._engine.metrics()["durable_sequence"] - self.last_sequence
             is_due = (
                 loop.time() - last >= self._settings.snapshot_interval_s
                 or news >= self._settings.snapshot_commands
             )
-            if news > 0 and (is_asked or is_due):
+            if place is not None or (news > 0 and (is_asked or is_due)):
                 last = loop.time()
-                await self._make()
+                await self._make(place)
 
-    async def _make(self) -> None:
+    def _due_slice(self, *, is_asked: bool) -> SlicePlace | None:
+        if self._slicing is None:
+            return None
+        is_due = (
+            int(time.time()) // self._slicing.settings.interval_s != self._interval
+            and asyncio.get_running_loop().time() >= self._slice_after_s
+        )
+        return self._slicing.place() if is_asked or is_due else None
+
+    async def _make(self, place: SlicePlace | None) -> None:
+        # Before the last command of the snapshot can be followed by another one.
+        now = int(time.time())
         try:
             sequence = await asyncio.to_thread(self._engine.rotate)
         except _core.UnavailableError:
             return
+        reason = await self._run("snapshot")
+        if reason is None:
+            self.last_sequence = sequence
+            self._log.info("snapshot made", sequence=sequence)
+        else:
+            self.failures += 1
+            self._log.error("snapshot failed", sequence=sequence, reason=reason)
+        if self._slicing is None or place is None:
+            return
+        settings = self._slicing.settings
+        if reason is None:
+            keep = ("--time", str(now), "--keep", str(settings.keep_s))
+            reason = await self._run("slice", *keep, *place.arguments())
+        if reason is None:
+            self._interval = now // settings.interval_s
+            self.last_slice = now
+            self._log.info("slice made", time=now, sequence=sequence)
+        else:
+            self.slice_failures += 1
+            self._slice_after_s = (
+                asyncio.get_running_loop().time() + self._settings.snapshot_interval_s
+            )
+            self._log.error("slice failed", time=now, reason=reason)
+
+    async def _run(self, command: str, *arguments: str) -> str | None:
+        """Runs a child; why it failed, if it did."""
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "viabtc", "journal", "snapshot", "--give-way"),
+            *(sys.executable, "-m", "viabtc", "journal", command, "--give-way", *arguments),
             str(self._settings.data),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -64,11 +128,4 @@ class Snapshots:
                 child.kill()
             await child.wait()
             raise
-        if child.returncode == 0:
-            self.last_sequence = sequence
-            self._log.info("snapshot made", sequence=sequence)
-        else:
-            self.failures += 1
-            self._log.error(
-                "snapshot failed", sequence=sequence, reason=errors.decode(errors="replace")[-500:]
-            )
+        return None if child.returncode == 0 else errors.decode(errors="replace")[-500:]

@@ -112,6 +112,11 @@ class Projection:
                 self._end("; ".join(error.args))
                 return
 
+    @property
+    def epoch(self) -> int | None:
+        """Under which the store takes what we write; None before it was ours once."""
+        return self._store.epoch
+
     def reached(self) -> int:
         """The last command that the store holds whole."""
         return self.position.sequence

@@ -75,7 +75,7 @@ struct Message {
 }
 
 /// A value of a row of the embedded store.
-enum Value {
+pub(crate) enum Value {
     Auto,
     Integer(u64),
     Time(i64),
@@ -365,18 +365,7 @@ fn store_row(row: &Row<'_>, tables: &mut [Vec<Vec<Value>>; STORE_TABLES.len()]) 
     else {
         return false;
     };
-    let values = row.fields.iter().map(|field| match field {
-        Field::Auto => Value::Auto,
-        Field::Integer(number) => Value::Integer(*number),
-        Field::Time(microseconds) => Value::Time(*microseconds),
-        Field::Decimal(value) => {
-            let mut text = Vec::new();
-            write_stripped(value.coefficient, value.scale, &mut text);
-            Value::Text(String::from_utf8(text).expect("numbers are written in ASCII"))
-        }
-        Field::Text(text) => Value::Text((*text).to_owned()),
-    });
-    tables[place].push(values.collect());
+    tables[place].push(row.fields.iter().map(Value::of).collect());
     true
 }
 
@@ -419,7 +408,21 @@ impl Content {
 }
 
 impl Value {
-    fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    pub(crate) fn of(field: &Field<'_>) -> Value {
+        match field {
+            Field::Auto => Value::Auto,
+            Field::Integer(number) => Value::Integer(*number),
+            Field::Time(microseconds) => Value::Time(*microseconds),
+            Field::Decimal(value) => {
+                let mut text = Vec::new();
+                write_stripped(value.coefficient, value.scale, &mut text);
+                Value::Text(String::from_utf8(text).expect("numbers are written in ASCII"))
+            }
+            Field::Text(text) => Value::Text((*text).to_owned()),
+        }
+    }
+
+    pub(crate) fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self {
             Value::Auto => Ok(py.None()),
             Value::Integer(number) => number.into_py_any(py),

@@ -11,6 +11,7 @@ mod hub;
 mod market;
 mod ports;
 mod push;
+mod slices;
 mod takeover;
 mod wake;
 
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<answers::Answers>()?;
     module.add_class::<feed::Feed>()?;
     module.add_class::<feed::FeedBatch>()?;
+    module.add_class::<slices::Slice>()?;
     module.add_class::<ports::RpcServer>()?;
     module.add_class::<ports::FrontDoor>()?;
     module.add_class::<ports::RpcClient>()?;

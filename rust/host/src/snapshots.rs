@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 
+use viabtc_engine::Exchange;
 use viabtc_journal::{
     FeedPositions, JournalError, SnapshotWriter, Storage, feed_sequence, latest_snapshot,
     lock_snapshots, read_closed, remove_consumed, remove_obsolete, sync_feed,
@@ -116,4 +117,14 @@ pub fn write_snapshot_on<S: Storage>(storage: &S, now: i64) -> Result<SnapshotRe
     remove_obsolete(storage, SNAPSHOTS_KEPT, &damaged)?;
     remove_consumed(storage, &FeedPositions::open(storage)?, now - FEED_KEPT_US)?;
     Ok(SnapshotReport { sequence, replayed, bytes, digest })
+}
+
+/// The state of the newest snapshot of `directory`; `None` without one. May run while the engine does.
+///
+/// # Errors
+/// When files cannot be used or hold no state.
+pub fn read_snapshot(directory: &Path) -> Result<Option<Exchange>, StartError> {
+    let (snapshot, _) = latest_snapshot(&open_directory(directory)?)?;
+    let Some(mut snapshot) = snapshot else { return Ok(None) };
+    Ok(Replay::from_snapshot(&mut snapshot)?.finish()?)
 }

@@ -11,4 +11,5 @@ pub mod pushes;
 pub mod reply;
 pub mod request;
 pub mod rows;
+pub mod slices;
 pub mod sql;

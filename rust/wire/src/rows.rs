@@ -17,13 +17,13 @@ pub const SHARDS: u64 = 100;
 const COLUMN_DIGITS: u32 = 30;
 
 /// Decimals of the columns that hold prices, amounts and changes.
-const AMOUNT_SCALE: u8 = 8;
+pub(crate) const AMOUNT_SCALE: u8 = 8;
 
 /// Decimals of the columns that hold balances, turnovers and fees.
-const PRODUCT_SCALE: u8 = 16;
+pub(crate) const PRODUCT_SCALE: u8 = 16;
 
 /// Decimals of the columns that hold fee rates.
-const RATE_SCALE: u8 = 4;
+pub(crate) const RATE_SCALE: u8 = 4;
 
 /// Source: me_history.c; the business of the rows that a deal makes.
 const TRADE: &str = "trade";
@@ -350,7 +350,7 @@ fn shard(id: u64) -> u8 {
     (id % SHARDS) as u8
 }
 
-fn decimal<'a>(coefficient: i128, scale: u8, column_scale: u8) -> Field<'a> {
+pub(crate) fn decimal<'a>(coefficient: i128, scale: u8, column_scale: u8) -> Field<'a> {
     Field::Decimal(round_to_column(Decimal { coefficient, scale }, column_scale))
 }
 
