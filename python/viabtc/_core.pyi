@@ -37,6 +37,8 @@ class Engine:
         *,
         durability: str = "local",
         segment_bytes: int = 67_108_864,
+        epoch_min: int = 0,
+        is_continued: bool = False,
         build: str = "",
     ) -> Self:
         """Recovers from `directory` (created when missing) and starts.
@@ -44,7 +46,10 @@ class Engine:
         Args:
             config: JSON text with `assets`, `markets`, `debug`, as in the original's file, and
                 `update_window_days`.
-            durability: `local` (acknowledged when synced) or `async` (at once).
+            durability: `local` (acknowledged when synced), `operlog` (when another store has it
+                too, as `acknowledge` says) or `async` (at once).
+            epoch_min: The journal's epoch is at least this.
+            is_continued: Whether `redo` comes first: opening counts as of the last record's time.
 
         Raises:
             ConfigError, StartError
@@ -89,6 +94,24 @@ class Engine:
 
     def metrics(self) -> dict[str, int]:
         """Counters and gauges by Prometheus name, without the `viabtc_` prefix."""
+
+    def acknowledge(self, sequence: int) -> None:
+        """Says that the other store was heard of, and has every command up to `sequence`.
+
+        With the durability `operlog` the replies of these commands leave, and for the next second
+        writes are taken; otherwise nothing happens.
+        """
+
+    def shut(self) -> None:
+        """Refuses writes from now on, with the durability `operlog`; those taken are answered."""
+
+    def redo(self, operations: Sequence[tuple[int, int, int, bytes]]) -> int:
+        """Applies entries of a log (number, time_us, command, params); the sequence of the last.
+
+        Raises:
+            StartError: an entry is missing, or cannot be applied; those before it are.
+            UnavailableError: the engine stopped.
+        """
 
     def rotate(self) -> int:
         """Closes the current journal segment so that a snapshot can cover it; its last sequence."""
@@ -557,6 +580,13 @@ def take_over(
     Raises:
         ConfigError, ValueError: a row that the configuration does not fit.
         StartError: the rows do not fit together, or the directory holds a journal.
+    """
+
+def install_state(directory: str, state: bytes) -> tuple[int, str]:
+    """Makes an empty directory's journal begin with what `Slice.state` gave; sequence and digest.
+
+    Raises:
+        StartError: there is a journal already, or the bytes are no state.
     """
 
 def write_snapshot(directory: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -89,7 +90,30 @@ def _add_service(name: str, summary: str) -> None:
 
 
 for _name, _summary in SERVICES.items():
-    _add_service(_name, _summary)
+    if _name != "matchengine":
+        _add_service(_name, _summary)
+
+
+@app.command(help=SERVICES["matchengine"], rich_help_panel="Services")
+def matchengine(
+    config: ConfigFile,
+    *,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="Do not wait for an engine that wrote to the databases just now."
+        ),
+    ] = False,
+) -> None:
+    from viabtc.service.run import main as run_service
+
+    service = load_service("matchengine")
+
+    def read(path: Path) -> tuple[Any, Any]:
+        settings, findings = service.read(path)
+        return replace(settings, take_over=take_over or settings.take_over), findings
+
+    raise SystemExit(run_service(replace(service, read=read), config))
 
 
 def _place(name: str, text: str) -> Place:

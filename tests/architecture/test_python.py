@@ -56,6 +56,7 @@ FLOATS: Final = {
     "edges/systemd.py": "seconds of microseconds",
     "export.py": "bounds in fractional seconds, as storage keeps them",
     "journal.py": "seconds of microseconds",
+    "matchengine/log.py": "fractional seconds, as storage keeps them",
     "migrate.py": "seconds of microseconds",
     "readhistory/queries.py": "fractional seconds, as storage keeps them",
     "readhistory/records.py": "fractional seconds, as the wire shows them",

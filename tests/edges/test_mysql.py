@@ -82,10 +82,12 @@ class Rig:
 
     @contextlib.asynccontextmanager
     async def following(
-        self, server: Mariadb, port: int | None = None, **options: bool
+        self, server: Mariadb, port: int | None = None, *, take_over: bool = False
     ) -> AsyncIterator[None]:
         databases = Databases(*(settings(server, name, port) for name in (HISTORY, LOG)))
-        async with open_projections(self.engine, databases, self.log, **options) as projections:
+        async with open_projections(
+            self.engine, databases, self.log, take_over=take_over
+        ) as projections:
             self.projections = list(projections)
             yield
         self.projections = []

@@ -23,6 +23,14 @@ from harness.original import SOURCELESS, Fetch, load
 from harness.processes import VIABTC, Server, start_exchange, start_matchengine
 from harness.rpc import Client
 
+KEYS: Final = {
+    "test_slices_come_by_themselves_and_go_when_they_are_old": {
+        "slice_interval": 1,
+        "slice_keeptime": 2,
+    }
+}
+"""Keys of the file beside those that all tests have."""
+
 QUERY, UPDATE, LIMIT, MARKET, CANCEL, BOOK = 101, 102, 201, 202, 204, 205
 
 USERS: Final = (1, 2, 103)
@@ -74,23 +82,13 @@ def production(directory: Path, config: dict[str, Any], mariadb: Mariadb) -> Ite
 
 @pytest.fixture(params=["sqlite", "mariadb"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    config = {**small_config(), **getattr(request.function, "keys", {})}
+    config = {**small_config(), **KEYS.get(request.function.__name__, {})}
     if request.param == "sqlite":
         with embedded(tmp_path, config) as site:
             yield site
     else:
         with production(tmp_path, config, request.getfixturevalue("mariadb")) as site:
             yield site
-
-
-def with_keys(**keys: int) -> Any:
-    """Adds keys to the configuration of a test's site."""
-
-    def mark(test: Any) -> Any:
-        test.keys = keys
-        return test
-
-    return mark
 
 
 class Flow:
@@ -207,7 +205,6 @@ def test_slice_and_log_lead_to_the_state_of_the_engine(site: Site, seed: int) ->
         assert int(rows[0][0]) < int(rows[1][0]) < flow.commands
 
 
-@with_keys(slice_interval=1, slice_keeptime=2)
 def test_slices_come_by_themselves_and_go_when_they_are_old(site: Site) -> None:
     with Client(site.server.place("rpc")) as client:
         client.result(UPDATE, 1, "BTC", "deposit", 1, "1", {})

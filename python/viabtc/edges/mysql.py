@@ -20,7 +20,7 @@ import asyncmy
 from asyncmy.constants import CLIENT
 from asyncmy.errors import MySQLError
 
-from viabtc.edges.store import Batch, DataError, FencedError, Position, StoreError
+from viabtc.edges.store import Batch, DataError, FencedError, HeldError, Position, StoreError
 
 LEASE_S: Final = 5.0
 """A holder that was seen within this time still lives."""
@@ -130,10 +130,12 @@ class MysqlProjection:
         render: Render,
         *,
         take_over: bool = False,
+        epoch_min: int = 0,
     ) -> None:
+        self._epoch_min = epoch_min
         self._settings = settings
         self._name = name.encode()
-        self._holder = holder.encode()
+        self.holder = holder
         self._render = render
         self._take_over = take_over
         self._connection: asyncmy.Connection | None = None
@@ -219,7 +221,7 @@ class MysqlProjection:
                     await run_sql(
                         self._connection,
                         b"UPDATE viabtc_lease SET `holder` = '' WHERE `name` = '%s'"
-                        b" AND `holder` = '%s'" % (self._name, self._holder),
+                        b" AND `holder` = '%s'" % (self._name, self.holder.encode()),
                     )
         await self.close()
 
@@ -259,22 +261,19 @@ class MysqlProjection:
         ((epoch, holder, age_us),) = await select(connection, sql, (name,))
         if self.epoch is None:
             if holder and age_us < LEASE_S * 1e6 and not self._take_over:
-                raise StoreError(
+                raise HeldError(
                     f"{holder} wrote {name} of {self._settings} {age_us / 1e6:.1f} s ago; waiting"
-                    f" until it is silent for {LEASE_S:.0f} s (viabtc.take_over does not wait)",
-                    retriable=True,
+                    f" until it is silent for {LEASE_S:.0f} s (--take-over does not wait)",
                 )
-            self.epoch = epoch + 1
-        elif epoch > self.epoch or (
-            epoch == self.epoch and holder not in ("", self._holder.decode())
-        ):
+            self.epoch = max(epoch + 1, self._epoch_min)
+        elif epoch > self.epoch or (epoch == self.epoch and holder not in ("", self.holder)):
             raise FencedError(f"{holder} took {name} of {self._settings} over")
         # An older epoch is that of a server without the last transactions: the lease is still ours.
         await execute(
             connection,
             "UPDATE viabtc_lease SET `epoch` = %s, `holder` = %s, `seen` = UTC_TIMESTAMP(6)"
             " WHERE `name` = %s",
-            (self.epoch, self._holder.decode(), name),
+            (self.epoch, self.holder, name),
         )
         await run_sql(connection, b"COMMIT")
 
@@ -282,7 +281,7 @@ class MysqlProjection:
         return (
             b"UPDATE viabtc_lease SET `seen` = UTC_TIMESTAMP(6)"
             b" WHERE `name` = '%s' AND `epoch` = %d AND `holder` = '%s'"
-        ) % (self._name, self.epoch or 0, self._holder)
+        ) % (self._name, self.epoch or 0, self.holder.encode())
 
     def _check_lease(self, changed: int) -> None:
         if changed != 1:

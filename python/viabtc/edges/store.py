@@ -47,6 +47,13 @@ class FencedError(StoreError):
         super().__init__(problem, retriable=False)
 
 
+class HeldError(StoreError):
+    """Another engine writes here, or did so a moment ago."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, retriable=True)
+
+
 class Store(Protocol):
     """Where one projection writes, each batch once."""
 

@@ -113,6 +113,9 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
     file = load(config)
     root = Section(file, findings)
     market = read_board(root, root.section("viabtc", is_required=False))
+    if settings.engine.durability == "operlog":
+        right = "local, or `viabtc matchengine`, which writes to MySQL"
+        findings.problems.append(Problem("viabtc.durability", "is operlog", right))
     if findings.problems:
         raise SettingsError(str(config), findings.problems)
     return RunSettings(

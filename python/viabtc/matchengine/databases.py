@@ -19,12 +19,32 @@ OPERLOG: Final = "operlog"
 """Names of the projections, of their positions and of their leases."""
 
 
+def new_holder() -> str:
+    """Names this process in leases."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
 @contextlib.asynccontextmanager
 async def open_projections(
-    engine: _core.Engine, databases: Databases, log: Any, *, take_over: bool = False
+    engine: _core.Engine,
+    databases: Databases,
+    log: Any,
+    *,
+    take_over: bool = False,
+    claimed: MysqlProjection | None = None,
 ) -> AsyncIterator[Sequence[Projection]]:
-    """Follows the feed into the databases, whether they can be reached now or later."""
-    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    """Follows the feed into the databases, whether they can be reached now or later.
+
+    Args:
+        engine: Whose feed.
+        databases: Where.
+        log: Of the service.
+        take_over: Whether to write over an engine that wrote a moment ago.
+        claimed: The operation log, when it is ours already; writes are then acknowledged once they
+            are there.
+    """
+    holder = new_holder() if claimed is None else claimed.holder
+    epoch: int = engine.recovery["epoch"]
     parts: tuple[tuple[str, MysqlSettings, Render], ...] = (
         (HISTORY, databases.history, history),
         (OPERLOG, databases.log, operlog),
@@ -32,9 +52,17 @@ async def open_projections(
     async with contextlib.AsyncExitStack() as stack:
         projections = []
         for name, settings, render in parts:
-            store = MysqlProjection(settings, name, holder, render, take_over=take_over)
-            stack.push_async_callback(store.release)
-            projection = Projection(name, _core.Feed(engine, name), store, engine, log)
+            is_claimed = claimed is not None and name == OPERLOG
+            if claimed is not None and is_claimed:
+                store = claimed
+            else:
+                store = MysqlProjection(
+                    settings, name, holder, render, take_over=take_over, epoch_min=epoch
+                )
+                stack.push_async_callback(store.release)
+            projection = Projection(
+                name, _core.Feed(engine, name), store, engine, log, is_awaited=is_claimed
+            )
             stack.push_async_callback(cancel, asyncio.create_task(projection.run()))
             projections.append(projection)
         yield projections

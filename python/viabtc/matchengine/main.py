@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
 from viabtc.matchengine.console import Console, serve_console
@@ -14,6 +14,7 @@ from viabtc.matchengine.settings import (
     RpcSettings,
     read_matchengine,
 )
+from viabtc.matchengine.shared_log import SharedLog, open_shared_log
 from viabtc.matchengine.slices import SlicePlace
 from viabtc.matchengine.snapshots import Slicing, Snapshots
 from viabtc.matchengine.topics import NAME as TOPICS
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from viabtc.service.projection import Projection
+
+
+_DRAIN_S: Final = 2.0
+"""How long a stop waits for the operation log to take what is not acknowledged."""
 
 
 class EnginePart(run.Part):
@@ -43,11 +48,16 @@ class EnginePart(run.Part):
         self.rpc = rpc
         self.console = console
         self.projections: dict[str, Projection] = {}
+        self.awaited: Projection | None = None
+        """The one that acknowledges writes, if one does."""
         self.snapshots = snapshots
 
     def is_alive(self) -> bool:
         is_fenced = any(projection.is_fenced for projection in self.projections.values())
         return self.engine.is_alive() and not is_fenced
+
+    def is_ready(self) -> bool:
+        return self.awaited is None or self.awaited.has_caught_up
 
     async def beat(self) -> None:
         await asyncio.to_thread(self.engine.status)
@@ -95,7 +105,7 @@ class EnginePart(run.Part):
             return JSONResponse(report, status_code=200 if report["ok"] else 500)
 
 
-def start_engine(settings: EngineSettings) -> _core.Engine:
+def start_engine(settings: EngineSettings, shared: SharedLog | None = None) -> _core.Engine:
     """Recovers and starts the engine.
 
     Raises:
@@ -107,22 +117,38 @@ def start_engine(settings: EngineSettings) -> _core.Engine:
             str(settings.data),
             durability=settings.durability,
             segment_bytes=settings.segment_bytes,
+            epoch_min=0 if shared is None else shared.epoch,
+            is_continued=shared is not None,
             build=f"viabtc {__version__}",
         )
 
 
 @contextlib.asynccontextmanager
 async def open_engine(
-    settings: EngineSettings, rpc: RpcSettings, console: Place | None, log: Any
+    settings: EngineSettings,
+    rpc: RpcSettings,
+    console: Place | None,
+    log: Any,
+    shared: SharedLog | None = None,
 ) -> AsyncIterator[EnginePart]:
     """Opens engine and ports; closing answers what was taken and seals the journal.
+
+    Args:
+        settings: Of the engine.
+        rpc: Of its port.
+        console: None for no console.
+        log: Of the service.
+        shared: A log that the engine continues before a port is open.
 
     Raises:
         StartFailure: something cannot be opened.
     """
     async with contextlib.AsyncExitStack() as stack:
-        engine = await asyncio.to_thread(start_engine, settings)
+        engine = await asyncio.to_thread(start_engine, settings, shared)
         stack.push_async_callback(asyncio.to_thread, engine.stop)
+        if shared is not None:
+            with core_failures():
+                await shared.continue_engine(engine)
         if settings.durability == "async":
             log.warning("writes are acknowledged before they are on the disk", durability="async")
         with core_failures("svr"):
@@ -160,8 +186,15 @@ async def _open_console(console: Console, place: Place, stack: contextlib.AsyncE
 @contextlib.asynccontextmanager
 async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[EnginePart]:
     async with contextlib.AsyncExitStack() as stack:
+        shared = None
+        if settings.engine.durability == "operlog" and settings.databases is not None:
+            shared = await stack.enter_async_context(
+                open_shared_log(
+                    settings.databases, settings.engine.data, log, take_over=settings.take_over
+                )
+            )
         part = await stack.enter_async_context(
-            open_engine(settings.engine, settings.rpc, settings.console, log)
+            open_engine(settings.engine, settings.rpc, settings.console, log, shared)
         )
         data = settings.engine.data
         if settings.brokers:
@@ -170,7 +203,13 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
             part.projections[projection.name] = projection
         if settings.databases is not None:
             projections = await stack.enter_async_context(
-                open_projections(part.engine, settings.databases, log, take_over=settings.take_over)
+                open_projections(
+                    part.engine,
+                    settings.databases,
+                    log,
+                    take_over=settings.take_over,
+                    claimed=None if shared is None else shared.store,
+                )
             )
             part.projections.update({projection.name: projection for projection in projections})
             log_of = part.projections[OPERLOG]
@@ -180,7 +219,12 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
                 epoch = log_of.epoch
                 return None if epoch is None else SlicePlace(config=settings.file, epoch=epoch)
 
-            part.snapshots.begin_slices(Slicing(settings.slices, place))
+            part.snapshots.begin_slices(
+                Slicing(settings.slices, place), is_one_due=shared is not None
+            )
+            if shared is not None:
+                part.awaited = log_of
+                stack.push_async_callback(_answer_held, part.engine, log_of)
         for name in {TOPICS, HISTORY, OPERLOG} - part.projections.keys():
             # The feed need not wait for those that nobody writes.
             await asyncio.to_thread(_core.keep_feed_position, str(data), name, None)
@@ -188,6 +232,14 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
         keeping = asyncio.create_task(keep_positions(data, positions, log))
         stack.push_async_callback(run.cancel, keeping)
         yield part
+
+
+async def _answer_held(engine: _core.Engine, log_of: "Projection") -> None:
+    """Takes no more writes, and answers those that wait for the operation log if it is there."""
+    engine.shut()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            await log_of.until_caught_up()
 
 
 SERVICE = run.Service("matchengine", read_matchengine, _open)

@@ -37,7 +37,8 @@ class EngineSettings:
     """JSON text of assets, markets and layout, as the engine reads it."""
     data: Path
     durability: str = "local"
-    """`local`: acknowledged when synced; `async`: at once, for comparisons."""
+    """`local`: acknowledged when synced; `operlog`: when MySQL has it too; `async`: at once, for
+    comparisons."""
     segment_bytes: int = 64 << 20
     snapshot_interval_s: float = 60
     snapshot_commands: int = 1_000_000
@@ -116,7 +117,7 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     engine = EngineSettings(
         config=_engine_text(data),
         data=Path(own.text("data", str(path.parent / "viabtc-data"))),
-        durability=own.word("durability", "local", "local", "async"),
+        durability=own.word("durability", "local", "local", "operlog", "async"),
         segment_bytes=own.integer("segment_bytes", 64 << 20, low=1 << 20, high=1 << 30),
         snapshot_interval_s=own.seconds("snapshot_interval_s", 60, low=1, high=86_400),
         snapshot_commands=own.integer("snapshot_commands", 1_000_000, low=1_000),
@@ -128,6 +129,8 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
         heartbeat_check=server.flag("heartbeat_check", default=True),
         threads=own.integer("threads", 1, low=1, high=64),
     )
+    if engine.durability == "operlog" and databases is None:
+        own.problem("durability", '"operlog" needs a database', "db_log and db_history, or local")
     server.idle(_SIZED, "read_mem", "write_mem")
     take_over = own.flag("take_over", default=False)
     for section in (server, own, root):

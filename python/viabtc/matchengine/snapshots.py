@@ -48,9 +48,9 @@ class Snapshots:
         """Asks for a snapshot and a slice now."""
         self._wanted.set()
 
-    def begin_slices(self, slicing: Slicing) -> None:
-        """Makes slices from now on; the first one in the next interval."""
-        self._interval = int(time.time()) // slicing.settings.interval_s
+    def begin_slices(self, slicing: Slicing, *, is_one_due: bool = False) -> None:
+        """Makes slices from now on; the first in the next interval, unless one is due at once."""
+        self._interval = 0 if is_one_due else int(time.time()) // slicing.settings.interval_s
         self._slicing = slicing
 
     async def run(self) -> None:

@@ -25,6 +25,9 @@ processor and its disk's syncs."""
 _BEAT_S: Final = 1.0
 """How often an idle store hears from us."""
 
+_BEAT_AWAITED_S: Final = 0.25
+"""As often where a second of silence has writes refused."""
+
 _RETRY_MIN_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0
 """Pauses between attempts double from the one to the other, with jitter."""
@@ -44,7 +47,20 @@ class Projection:
         engine: _core.Engine,
         log: Any,
         rows_max: int = ROWS_MAX,
+        *,
+        is_awaited: bool = False,
     ) -> None:
+        """Joins the parts.
+
+        Args:
+            name: For logs and metrics.
+            feed: Of the engine.
+            store: Where it is written.
+            engine: Told how far the store is.
+            log: Of the service.
+            rows_max: Rows and commands of a transaction.
+            is_awaited: Whether clients wait for what is written here.
+        """
         self.name = name
         self.position = Position()
         self.problem: str | None = None
@@ -60,6 +76,10 @@ class Projection:
         self._engine = engine
         self._log = log
         self._rows_max = rows_max
+        self._pace_s = 0.0 if is_awaited else _PACE_S
+        self._beat_s = _BEAT_AWAITED_S if is_awaited else _BEAT_S
+        self._is_awaited = is_awaited
+        self._moved = asyncio.Event()
         self._renderer = background(1, f"{name}-render")
         self._size = rows_max
         """Rows of the next batch: fewer while the one that is refused is searched."""
@@ -148,6 +168,7 @@ class Projection:
                 retriable=False,
             )
         self.position = position
+        self._acknowledge()
         self._feed.rewind(position.sequence, position.part)
 
     async def _follow(self) -> None:
@@ -164,16 +185,17 @@ class Projection:
                     self.problem = None
                     self.has_caught_up = True
                     try:
-                        async with asyncio.timeout(_BEAT_S):
+                        async with asyncio.timeout(self._beat_s):
                             await news.wait()
                     except TimeoutError:
                         await self._store.beat()
+                        self._acknowledge()
                     news.clear()
                     self._feed.clear()
                     coming = asyncio.create_task(self._render())
                     continue
                 is_small = 4 * (batch.rows + batch.commands) < self._rows_max
-                coming = asyncio.create_task(self._render(_PACE_S if is_small else 0.0))
+                coming = asyncio.create_task(self._render(self._pace_s if is_small else 0.0))
                 await self._write(batch)
                 self._count(batch)
         finally:
@@ -220,10 +242,22 @@ class Projection:
             self._log.info("projection goes on", projection=self.name)
             self.problem = None
         self.position = Position(batch.sequence, batch.part)
+        self._acknowledge()
         self._time_us = batch.time_us
         self._counts["rows_total"] += batch.rows
         self._counts["commands_total"] += batch.commands
         self._counts["batches_total"] += 1
+
+    def _acknowledge(self) -> None:
+        if self._is_awaited:
+            self._engine.acknowledge(self.position.sequence)
+        self._moved.set()
+
+    async def until_caught_up(self) -> None:
+        """Waits until everything durable is in the store."""
+        while self.lag():
+            self._moved.clear()
+            await self._moved.wait()
 
     def _end(self, reason: str) -> None:
         self.is_ended = True

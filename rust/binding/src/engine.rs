@@ -32,30 +32,44 @@ pub(crate) struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (config, directory, *, durability = "local", segment_bytes = 67_108_864, build = ""))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    #[pyo3(signature = (
+        config, directory, *, durability = "local", segment_bytes = 67_108_864, epoch_min = 0,
+        is_continued = false, build = ""
+    ))]
     fn new(
         py: Python<'_>,
         config: &str,
         directory: PathBuf,
         durability: &str,
         segment_bytes: u64,
+        epoch_min: u64,
+        is_continued: bool,
         build: &str,
     ) -> PyResult<Engine> {
         let config = read_config(config).map_err(errors::config)?;
         let durability = match durability {
             "local" => Durability::Local,
+            "operlog" => Durability::Operlog,
             "async" => Durability::Async,
             other => {
                 let problem = format!("\"{other}\" is no durability");
                 return Err(errors::ConfigError::new_err((
                     "durability",
                     problem,
-                    "local or async",
+                    "local, operlog or async",
                 )));
             }
         };
-        let options =
-            Options { durability, segment_bytes, build: build.to_owned(), ..Options::new(config) };
+        let build = build.to_owned();
+        let options = Options {
+            durability,
+            segment_bytes,
+            epoch_min,
+            is_continued,
+            build,
+            ..Options::new(config)
+        };
         let host = py.detach(|| Host::start(&directory, options));
         let host = host.map_err(|error| errors::start(&error))?;
         Ok(Engine { host: Arc::new(host) })
@@ -226,6 +240,7 @@ impl Engine {
                 ("turns_total", metrics.turns.load(Relaxed)),
                 ("durable_sequence", metrics.durable_sequence.load(Relaxed)),
                 ("writable", metrics.writable.load(Relaxed)),
+                ("held_requests", self.host.gate().map_or(0, |gate| gate.held_requests() as u64)),
                 ("feed_failing", metrics.feed_failing.load(Relaxed)),
                 ("commit_us_total", metrics.sync_us.load(Relaxed)),
             ],
@@ -237,6 +252,31 @@ impl Engine {
             dict.set_item(format!("commit_us_bucket_{bound}"), sum)?;
         }
         Ok(dict)
+    }
+
+    /// The other store was heard of, and has every command up to `sequence`.
+    fn acknowledge(&self, py: Python<'_>, sequence: u64) {
+        if let Some(gate) = self.host.gate() {
+            py.detach(|| gate.acknowledge(sequence));
+        }
+    }
+
+    /// Refuses writes from now on, where they wait for another store; those that wait are still answered.
+    fn shut(&self, py: Python<'_>) {
+        if let Some(gate) = self.host.gate() {
+            py.detach(|| gate.shut());
+        }
+    }
+
+    fn redo(&self, py: Python<'_>, operations: Vec<(u64, i64, u32, Vec<u8>)>) -> PyResult<u64> {
+        let operations = crate::takeover::operations(operations);
+        let redone = py.detach(|| self.host.redo(operations)).map_err(errors::unavailable)?;
+        redone.map_err(|error| {
+            errors::StartError::new_err((
+                error.to_string(),
+                "keep a copy of the database, and start with the configuration that the engine ran with",
+            ))
+        })
     }
 
     fn rotate(&self, py: Python<'_>) -> PyResult<u64> {

@@ -1,12 +1,13 @@
 //! The event feed as Python's projections read it: bounded batches, rendered without the interpreter's lock.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use viabtc_engine::decimal::write_stripped;
+use viabtc_host::Gate;
 use viabtc_host::follow::{Effects, FollowError, Follower};
 use viabtc_journal::{Directory, JournalError};
 use viabtc_wire::messages::{Topic, place, write_message};
@@ -44,6 +45,8 @@ pub(crate) struct Feed {
     projection: Projection,
     wake: Wake,
     storage: Directory,
+    /// What may leave at most, where another store must have it first.
+    gate: Option<Arc<Gate>>,
     state: Mutex<State>,
 }
 
@@ -112,9 +115,15 @@ impl Feed {
         let wake = Wake::new()?;
         let ringer = wake.clone();
         host.feed_signal().on_flush(Box::new(move || ringer.ring()));
+        // The operation log is what the others wait for.
+        let gate = host.gate().filter(|_| projection != Projection::Operlog).cloned();
+        if let Some(gate) = &gate {
+            let ringer = wake.clone();
+            gate.on_acknowledge(Box::new(move || ringer.ring()));
+        }
         let storage = host.storage().clone();
         let state = Mutex::new(State::new(storage.clone(), sequence, part));
-        Ok(Feed { projection, wake, storage, state })
+        Ok(Feed { projection, wake, storage, gate, state })
     }
 
     /// Readable after `batch` found nothing, once there is something.
@@ -137,13 +146,14 @@ impl Feed {
         let rendered = py.detach(|| {
             self.wake.arm();
             let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let mut rendered = state.render(self.projection, rows_max);
+            let last = self.gate.as_ref().map_or(u64::MAX, |gate| gate.acknowledged());
+            let mut rendered = state.render(self.projection, rows_max, last);
             if self.projection == Projection::Topics
                 && let Err(FollowError::Journal(JournalError::FeedGap { first, .. })) = rendered
             {
                 // Whoever reads a topic sees by the numbers that messages are missing.
                 *state = State::new(self.storage.clone(), first - 1, 0);
-                rendered = state.render(self.projection, rows_max);
+                rendered = state.render(self.projection, rows_max, last);
             }
             if rendered.is_err() {
                 // What was read and not handed over would be missing.
@@ -219,10 +229,12 @@ impl State {
         State { follower, current: None, skipped: part, sequence, given: (sequence, part) }
     }
 
+    /// Renders commands up to `last`.
     fn render(
         &mut self,
         projection: Projection,
         rows_max: usize,
+        last: u64,
     ) -> Result<Option<(Position, Content)>, FollowError> {
         let mut sink = Sink::new(projection);
         let mut position = Position::default();
@@ -233,6 +245,9 @@ impl State {
                 self.current = Some((effects, std::mem::take(&mut self.skipped)));
             }
             let Some((effects, done)) = &mut self.current else { break };
+            if effects.sequence > last {
+                break;
+            }
             is_anything = true;
             position.time = effects.time;
             while *done < effects.events.len()

@@ -45,6 +45,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<hub::Hub>()?;
     module.add_function(wrap_pyfunction!(engine::validate_config, module)?)?;
     module.add_function(wrap_pyfunction!(takeover::take_over, module)?)?;
+    module.add_function(wrap_pyfunction!(takeover::install_state, module)?)?;
     module.add_function(wrap_pyfunction!(files::keep_feed_position, module)?)?;
     module.add_function(wrap_pyfunction!(files::write_snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(files::give_way, module)?)?;

@@ -54,10 +54,7 @@ pub(crate) fn take_over<'py>(
         balances: read_balances(&config, balances)?,
         orders: orders.iter().map(|row| read_order(&config, row)).collect::<PyResult<_>>()?,
     };
-    let operations: Vec<Operation> = operations
-        .into_iter()
-        .map(|(id, time, command, params)| Operation { id, time, command, params })
-        .collect();
+    let operations = self::operations(operations);
     let exchange = py.detach(|| {
         let names = Names::new(&config);
         let mut exchange = Exchange::take_over(config, &found)
@@ -66,12 +63,33 @@ pub(crate) fn take_over<'py>(
             .map_err(|error| unusable("the log does not continue the slice", &error))?;
         exchange.begin_anew();
         exchange.audit().map_err(|violation| unusable("the state is not sound", &violation))?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-        begin_journal(&directory, &exchange, now).map_err(|error| errors::start(&error))?;
+        begin_journal(&directory, &exchange, now()).map_err(|error| errors::start(&error))?;
         Ok::<Exchange, PyErr>(exchange)
     })?;
     report(py, &exchange)
+}
+
+/// Entries of an operation log: number, time, command, parameters.
+pub(crate) fn operations(rows: Vec<(u64, i64, u32, Vec<u8>)>) -> Vec<Operation> {
+    let rows = rows.into_iter();
+    rows.map(|(id, time, command, params)| Operation { id, time, command, params }).collect()
+}
+
+/// Puts an exact state into an empty directory, as the beginning of a journal; its sequence and digest.
+#[pyfunction]
+pub(crate) fn install_state(
+    py: Python<'_>,
+    directory: PathBuf,
+    state: &[u8],
+) -> PyResult<(u64, String)> {
+    let installed = py.detach(|| viabtc_host::takeover::install_state(&directory, state));
+    let (sequence, digest) = installed.map_err(|error| errors::start(&error))?;
+    Ok((sequence, format!("{digest:016x}")))
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn report<'py>(py: Python<'py>, exchange: &Exchange) -> PyResult<Bound<'py, PyDict>> {

@@ -92,6 +92,11 @@ impl Batch {
         }
     }
 
+    /// Whether any request is a write.
+    pub(crate) fn has_writes(&self) -> bool {
+        self.items.iter().any(|item| matches!(item.work, Work::Write { .. }))
+    }
+
     /// Requests in it.
     pub fn len(&self) -> usize {
         self.items.len()

@@ -17,10 +17,12 @@ use viabtc_wire::request::Names;
 use crate::batch::{Batch, Bodies, Item, Layout, ReplyTo, Work};
 use crate::codec::{Origin, command_number, write_command, write_feed_entry};
 use crate::fault::{self, Fault, OnFault};
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::poison::Poison;
 use crate::queue::Queue;
 use crate::record::{KIND_COMMAND, KIND_DIGEST};
+use crate::takeover::{Operation, RedoError};
 
 /// Most requests that share one sync: it bounds how long the first of them waits for the others.
 const TURN_REQUESTS_MAX: usize = 4_096;
@@ -68,6 +70,11 @@ pub(crate) struct Core<S: Storage + Sync> {
     pub(crate) poison: Poison,
     pub(crate) layout: Layout,
     pub(crate) scratch: Scratch,
+    /// Where replies of writes wait for another store, if they do.
+    pub(crate) gate: Option<Arc<Gate>>,
+    /// Whether operations of the past may still come: until the first command of the present, time stands
+    /// where the journal ends.
+    pub(crate) is_continued: bool,
     /// Whether events wait because the feed cannot be written.
     pub(crate) is_feed_failing: bool,
 }
@@ -108,7 +115,11 @@ impl<S: Storage + Sync> Core<S> {
 
     /// Time never runs backwards, whatever the clock does.
     fn now(&self) -> i64 {
-        (self.clock)().max(self.journal.time())
+        if self.is_continued {
+            self.journal.time()
+        } else {
+            (self.clock)().max(self.journal.time())
+        }
     }
 
     /// Reports a failure of the journal.
@@ -131,7 +142,8 @@ impl<S: Storage + Sync> Core<S> {
         bodies: &mut Bodies,
     ) -> Result<(), JournalError> {
         let reserve = self.journal.has_reserve();
-        let is_writable = self.checked(reserve)? && !self.is_feed_failing;
+        let is_open = self.gate.as_ref().is_none_or(|gate| gate.is_open(Instant::now()));
+        let is_writable = self.checked(reserve)? && !self.is_feed_failing && is_open;
         let mut outgoing = Vec::new();
         for entry in entries.drain(..) {
             match entry {
@@ -151,7 +163,10 @@ impl<S: Storage + Sync> Core<S> {
                         fault::at(index);
                         self.serve(item, &batch.params, is_writable, bodies)?;
                     }
-                    outgoing.push((batch.len(), reply_to));
+                    // A refusal says as much about the commands before it as a success.
+                    let is_held = is_writable && batch.has_writes();
+                    let waits_for = is_held.then(|| self.exchange.sequence());
+                    outgoing.push((batch.len(), waits_for, reply_to));
                 }
             }
         }
@@ -164,8 +179,12 @@ impl<S: Storage + Sync> Core<S> {
         self.metrics.writable.store(u64::from(is_writable), Relaxed);
         let turn = bodies.finish();
         let mut first = 0;
-        for (count, reply_to) in outgoing {
-            reply_to.reply(turn.replies(first, count));
+        for (count, waits_for, reply_to) in outgoing {
+            let replies = turn.replies(first, count);
+            match (&self.gate, waits_for) {
+                (Some(gate), Some(sequence)) => gate.hold(sequence, replies, reply_to),
+                _ => reply_to.reply(replies),
+            }
             first += count;
         }
         Ok(())
@@ -211,6 +230,7 @@ impl<S: Storage + Sync> Core<S> {
                     bodies.write(|out| write_common_error(code, Some(id), out));
                     return Ok(());
                 }
+                self.is_continued = false;
                 let time = self.now();
                 let sequence = self.exchange.sequence() + 1;
                 let stamp = Stamp { sequence, time: Time(time) };
@@ -288,6 +308,33 @@ impl<S: Storage + Sync> Core<S> {
         write_feed_entry(origin, params, events, feed);
         feed_entries.push((feed.len(), sequence, time));
         Ok(())
+    }
+
+    /// See [`crate::Host::redo`].
+    pub(crate) fn redo(&mut self, operations: &[Operation]) -> Result<u64, RedoError> {
+        for (index, operation) in operations.iter().enumerate() {
+            let (stamp, command) = operation.continuing(&self.exchange, &self.names)?;
+            let refused = |reason: String| RedoError::Refused { id: operation.id, reason };
+            let room = RECORD_BYTES_MAX + DETAIL_GROWTH_MAX * operation.params.len();
+            if self.journal.needs_rotation(room)
+                && !self.rotate().map_err(|error| refused(error.to_string()))?
+            {
+                return Err(refused("there is no space for the journal".to_owned()));
+            }
+            self.scratch.events.clear();
+            self.exchange
+                .apply(stamp, &command, &mut self.scratch.events)
+                .map_err(|rejection| refused(rejection.to_string()))?;
+            self.record(stamp, &command, &operation.params)
+                .map_err(|error| refused(error.to_string()))?;
+            if (index + 1) % TURN_REQUESTS_MAX == 0 || index + 1 == operations.len() {
+                let committed = self.journal.commit();
+                self.checked(committed).map_err(|error| refused(error.to_string()))?;
+                self.write_feed();
+            }
+        }
+        self.metrics.durable_sequence.store(self.exchange.sequence(), Relaxed);
+        Ok(self.exchange.sequence())
     }
 
     /// Writes the turn's events to the feed. When that fails they are kept, writes are refused, and the

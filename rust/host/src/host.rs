@@ -17,10 +17,12 @@ use crate::batch::{Batch, Layout, Refused, Replies, ReplyTo};
 use crate::config_file::ConfigFile;
 use crate::core::{Core, Entry};
 use crate::fault::{self, OnFault};
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::poison;
 use crate::queue::Queue;
 use crate::start::{Opened, Recovery, StartError, microseconds_now, open, open_directory};
+use crate::takeover::{Operation, RedoError};
 
 /// Most requests that wait for the engine, as [`Batch::weight`] counts: about a second of its work. Above it
 /// ports answer error 3.
@@ -31,6 +33,8 @@ const QUEUE_REQUESTS_MAX: usize = 262_144;
 pub enum Durability {
     /// When its record is on this machine's disk.
     Local,
+    /// When it is also in another store; see [`Gate`].
+    Operlog,
     /// At once, as the original does; for comparisons.
     Async,
 }
@@ -44,6 +48,11 @@ pub struct Options {
     pub durability: Durability,
     /// Size of a journal segment.
     pub segment_bytes: u64,
+    /// The least epoch that the journal gets: more than any other engine on the same databases has had.
+    pub epoch_min: u64,
+    /// Whether operations of the past come first ([`Host::redo`]): opening the journal then counts as of its
+    /// last record's time.
+    pub is_continued: bool,
     /// Whether segments are made ahead, on a thread of their own; false for simulations, whose operations
     /// always come in the same order.
     pub is_prepared_ahead: bool,
@@ -63,6 +72,8 @@ impl Options {
             config,
             durability: Durability::Local,
             segment_bytes: 64 << 20,
+            epoch_min: 0,
+            is_continued: false,
             is_prepared_ahead: true,
             build: String::new(),
             clock: microseconds_now,
@@ -85,6 +96,7 @@ pub struct Host<S: Storage + Sync = Directory> {
     recovery: Recovery,
     storage: S,
     feed: Arc<FeedSignal>,
+    gate: Option<Arc<Gate>>,
     is_alive: Arc<AtomicBool>,
     thread: Mutex<Option<Running>>,
 }
@@ -135,6 +147,7 @@ impl<S: Storage + Sync> Host<S> {
         let Opened { exchange, journal, feed, config, poison, recovery } = opened;
         metrics.durable_sequence.store(exchange.sequence(), Release);
         let signal = Arc::clone(feed.signal());
+        let gate = (options.durability == Durability::Operlog).then(|| Arc::new(Gate::new(0)));
         let noted = poison.clone();
         let kept = storage.clone();
         let mut core = Core {
@@ -149,6 +162,8 @@ impl<S: Storage + Sync> Host<S> {
             poison,
             layout,
             scratch: Default::default(),
+            gate: gate.clone(),
+            is_continued: options.is_continued,
             is_feed_failing: false,
         };
         let queue = Arc::new(Queue::new(QUEUE_REQUESTS_MAX));
@@ -181,6 +196,7 @@ impl<S: Storage + Sync> Host<S> {
             recovery,
             storage: kept,
             feed: signal,
+            gate,
             is_alive,
             thread,
         })
@@ -204,6 +220,21 @@ impl<S: Storage + Sync> Host<S> {
     /// Tells when there is more in the event feed.
     pub fn feed_signal(&self) -> &Arc<FeedSignal> {
         &self.feed
+    }
+
+    /// What holds replies back until another store has their commands; `None` unless the durability is
+    /// [`Durability::Operlog`].
+    pub fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.as_ref()
+    }
+
+    /// Applies operations of a log behind the state's last, at the times at which they once were applied;
+    /// the sequence of the last. They are journaled and made durable as if they came now.
+    ///
+    /// # Errors
+    /// When the engine stopped; within, when the log does not continue the state.
+    pub fn redo(&self, operations: Vec<Operation>) -> Result<Result<u64, RedoError>, Unavailable> {
+        self.task(move |core| core.redo(&operations))
     }
 
     /// Where the event feed stands, for [`crate::follow::Follower`].

@@ -10,6 +10,7 @@ mod core;
 pub mod failpoints;
 pub mod fault;
 pub mod follow;
+pub mod gate;
 pub mod host;
 pub mod metrics;
 mod poison;
@@ -22,5 +23,6 @@ pub mod takeover;
 
 pub use batch::{Batch, Layout, Refused, Replies, ReplyTo};
 pub use fault::Fault;
+pub use gate::Gate;
 pub use host::{Durability, Host, Options, Unavailable};
 pub use start::{Recovery, StartError};

@@ -126,7 +126,8 @@ pub(crate) fn open<S: Storage + Sync>(
         Some(mut snapshot) => Replay::from_snapshot(&mut snapshot)?,
         None => Replay::empty(),
     };
-    let is_synced = options.durability == Durability::Local;
+    let now = if options.is_continued { 0 } else { (options.clock)() };
+    let is_synced = options.durability != Durability::Async;
     let mut feed = None;
     let mut failure: Option<StartError> = None;
     let mut payload = Vec::new();
@@ -134,8 +135,10 @@ pub(crate) fn open<S: Storage + Sync>(
         segment_bytes: options.segment_bytes,
         is_synced,
         opened: options.build.clone().into_bytes(),
-        time: (options.clock)(),
+        time: now,
         is_prepared_ahead: options.is_prepared_ahead,
+        epoch_min: options.epoch_min,
+        begins_after: 0,
     };
     let opened = Journal::open(storage, journal_options, snapshot_sequence, &mut |_, _, record| {
         // The feed is touched only now: the lock is held when the first record is read.
@@ -191,7 +194,7 @@ pub(crate) fn open<S: Storage + Sync>(
             exchange.reconfigure(options.config.config.clone()).map_err(RecoveryError::Restore)?;
         let mut payload = Vec::new();
         write_config(exchange.config(), &mut payload);
-        let time = (options.clock)().max(journal.time());
+        let time = now.max(journal.time());
         if journal.needs_rotation(payload.len()) {
             journal.rotate(0)?;
         }

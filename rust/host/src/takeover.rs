@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use viabtc_engine::{Events, Exchange, Stamp, Time};
-use viabtc_journal::{Journal, Options};
+use viabtc_engine::{Command, Events, Exchange, Stamp, Time};
+use viabtc_journal::{Journal, Options, SnapshotWriter, inspect};
 use viabtc_wire::request::{Names, Request, decode};
 
 use crate::record::{KIND_STATE, STATE_ENDS, STATE_GOES_ON};
-use crate::recovery::write_state;
+use crate::recovery::{RecoveryError, Replay, write_state};
 use crate::start::{StartError, open_directory};
 
 /// Bytes of a state in one record, far below the size of any segment.
@@ -59,25 +59,78 @@ pub fn redo(
     operations: &[Operation],
 ) -> Result<(), RedoError> {
     let mut events = Events::new();
-    for Operation { id, time, command, params } in operations {
+    for operation in operations {
+        let (stamp, write) = operation.continuing(exchange, names)?;
+        events.clear();
+        exchange.apply(stamp, &write, &mut events).map_err(|rejection| RedoError::Refused {
+            id: operation.id,
+            reason: rejection.to_string(),
+        })?;
+    }
+    Ok(())
+}
+
+impl Operation {
+    /// The command and its stamp, behind the last of `exchange`.
+    ///
+    /// # Errors
+    /// When it is not the next one, or none at all.
+    pub(crate) fn continuing(
+        &self,
+        exchange: &Exchange,
+        names: &Names,
+    ) -> Result<(Stamp, Command), RedoError> {
         let expected = exchange.operlog_id() + 1;
-        if *id != expected {
-            return Err(RedoError::Gap { expected, found: *id });
+        if self.id != expected {
+            return Err(RedoError::Gap { expected, found: self.id });
         }
-        let refused = |reason: String| RedoError::Refused { id: *id, reason };
-        let write = match decode(*command, params, names) {
+        let refused = |reason: String| RedoError::Refused { id: self.id, reason };
+        let write = match decode(self.command, &self.params, names) {
             Ok(Request::Write(write)) => write,
             Ok(Request::Query(_)) => return Err(refused("it changes nothing".to_owned())),
             Err(error) => return Err(refused(format!("its parameters: {error:?}"))),
         };
         let sequence = exchange.sequence() + 1;
-        let stamp = Stamp { sequence, time: Time((*time).max(exchange.time().0)) };
-        events.clear();
-        exchange
-            .apply(stamp, &write, &mut events)
-            .map_err(|rejection| refused(rejection.to_string()))?;
+        Ok((Stamp { sequence, time: Time(self.time.max(exchange.time().0)) }, write))
     }
-    Ok(())
+}
+
+/// Puts a state, as [`write_state`] wrote it, into `directory`, which must not hold a journal: as a
+/// snapshot, and the beginning of a journal behind it; the state's sequence and digest. A directory in
+/// which this was interrupted holds no journal.
+///
+/// # Errors
+/// When there is a journal, when the bytes are no state, and when files cannot be used.
+pub fn install_state(directory: &Path, state: &[u8]) -> Result<(u64, u64), StartError> {
+    let storage = open_directory(directory)?;
+    let used = || StartError::Used { path: directory.display().to_string() };
+    if inspect(&storage, u64::MAX - 1, &mut |_, _, _| true)?.segments > 0 {
+        return Err(used());
+    }
+    let exchange = Replay::from_snapshot(&mut &state[..])?
+        .finish()?
+        .ok_or_else(|| RecoveryError::Snapshot("it holds no state".to_owned()))?;
+    let sequence = exchange.sequence();
+    let mut writer = SnapshotWriter::begin(&storage, sequence)?;
+    writer.write(state)?;
+    writer.finish()?;
+    let options = Options { begins_after: sequence, ..options(exchange.time().0) };
+    let mut journal = Journal::open(&storage, options, sequence, &mut |_, _, _| true)?.journal;
+    journal.seal(exchange.digest(), journal.time())?;
+    Ok((sequence, exchange.digest()))
+}
+
+/// Of a journal that is only begun here.
+fn options(time: i64) -> Options {
+    Options {
+        segment_bytes: 64 << 20,
+        is_synced: true,
+        opened: b"viabtc migrate".to_vec(),
+        time,
+        is_prepared_ahead: false,
+        epoch_min: 0,
+        begins_after: 0,
+    }
 }
 
 /// Makes the journal of `directory`, which must not hold one, begin with a state.
@@ -86,13 +139,7 @@ pub fn redo(
 /// When there is a journal, and when files cannot be used.
 pub fn begin_journal(directory: &Path, exchange: &Exchange, now: i64) -> Result<(), StartError> {
     let storage = open_directory(directory)?;
-    let options = Options {
-        segment_bytes: 64 << 20,
-        is_synced: true,
-        opened: b"viabtc migrate".to_vec(),
-        time: now.max(exchange.time().0),
-        is_prepared_ahead: false,
-    };
+    let options = options(now.max(exchange.time().0));
     let time = options.time;
     let mut is_used = false;
     let recovered = Journal::open(&storage, options, 0, &mut |_, _, _| {

@@ -1,7 +1,9 @@
 //! A journal that begins with a state: it starts, counts on, makes snapshots, and is made once only.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant, SystemTime};
 
 use viabtc_engine::{
     AssetId, Balance, Exchange, Found, MarketId, Order, OrderId, OrderKind, Side, Source, Time,
@@ -9,9 +11,10 @@ use viabtc_engine::{
 };
 use viabtc_host::config_file::{ConfigFile, read_config};
 use viabtc_host::follow::Follower;
-use viabtc_host::snapshots::write_snapshot;
-use viabtc_host::takeover::{Operation, RedoError, begin_journal, redo};
-use viabtc_host::{Fault, Host, Options, StartError};
+use viabtc_host::recovery::write_state;
+use viabtc_host::snapshots::{read_snapshot, write_snapshot};
+use viabtc_host::takeover::{Operation, RedoError, begin_journal, install_state, redo};
+use viabtc_host::{Durability, Fault, Host, Options, StartError};
 use viabtc_journal::Directory;
 use viabtc_wire::request::Names;
 
@@ -156,4 +159,92 @@ fn a_state_without_its_end_is_no_beginning() {
     let started = start(directory.path());
     let error = started.err().expect("half a state is none").to_string();
     assert!(error.contains("being taken over") || error.contains("lost"), "{error}");
+}
+
+#[test]
+fn an_exact_state_and_the_log_behind_it_lead_to_the_same_digest_and_feed() {
+    let origin = tempfile::tempdir().unwrap();
+    let host = start(origin.path()).unwrap();
+    let update = |host: &Host, id: u64| {
+        let params = format!(r#"[1, "BTC", "deposit", {id}, "1", {{}}]"#);
+        host.call(102, params.as_bytes(), 7).unwrap();
+    };
+    (1..=3).for_each(|id| update(&host, id));
+    host.rotate().unwrap();
+    write_snapshot(origin.path()).unwrap();
+    let mut state = Vec::new();
+    let exchange = read_snapshot(origin.path()).unwrap().unwrap();
+    write_state(&exchange, &mut |piece| state.extend_from_slice(piece));
+    (4..=9).for_each(|id| update(&host, id));
+    let sum = |host: &Host| {
+        host.inspect(|exchange| (exchange.sequence(), exchange.operlog_id(), exchange.digest()))
+            .unwrap()
+    };
+    let wanted = sum(&host);
+    let storage = Directory::open(origin.path()).unwrap();
+    let mut follower = Follower::open(&storage, 3);
+    let effects: Vec<_> = std::iter::from_fn(|| follower.next_effects().unwrap()).collect();
+    let tail: Vec<Operation> = effects
+        .iter()
+        .map(|effects| Operation {
+            id: effects.operlog_id,
+            time: effects.time,
+            command: effects.command,
+            params: effects.params.clone(),
+        })
+        .collect();
+
+    let other = tempfile::tempdir().unwrap();
+    assert_eq!(install_state(other.path(), &state).unwrap(), (3, exchange.digest()));
+    assert!(matches!(install_state(other.path(), &state), Err(StartError::Used { .. })));
+    let continued = |epoch_min| {
+        let on_fault = |fault: &Fault<'_>| panic!("{fault}");
+        let config = Options::new(config());
+        let options = Options { is_continued: true, epoch_min, on_fault, ..config };
+        Host::start(other.path(), options).unwrap()
+    };
+    let host = continued(41);
+    assert_eq!(host.recovery().epoch, 41);
+    let gap = host.redo(tail[1..].to_vec()).unwrap();
+    assert!(matches!(gap, Err(RedoError::Gap { expected: 4, found: 5 })));
+    // As if the first attempt was killed half-way.
+    assert!(host.redo(tail[..2].to_vec()).unwrap().is_ok());
+    drop(host);
+    let host = continued(0);
+    assert_eq!(host.recovery().epoch, 42);
+    assert!(host.redo(tail[2..].to_vec()).unwrap().is_ok());
+    assert_eq!(sum(&host), wanted);
+    let mut follower = Follower::open(&Directory::open(other.path()).unwrap(), 3);
+    let again: Vec<_> = std::iter::from_fn(|| follower.next_effects().unwrap()).collect();
+    assert_eq!(format!("{again:?}"), format!("{effects:?}"));
+}
+
+#[test]
+fn writes_wait_for_the_other_store_and_queries_do_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { durability: Durability::Operlog, ..Options::new(config()) };
+    let host = Arc::new(Host::start(directory.path(), options).unwrap());
+    let gate = Arc::clone(host.gate().unwrap());
+    let deposit = |id: u64| format!(r#"[1, "BTC", "deposit", {id}, "1", {{}}]"#).into_bytes();
+    let text = |replies: viabtc_host::Replies| String::from_utf8(replies.body(0).to_vec()).unwrap();
+    // Never heard of: refused before it is applied.
+    let refused = text(host.call(102, &deposit(1), 7).unwrap());
+    assert!(refused.contains("service unavailable"), "{refused}");
+    assert_eq!(host.metrics().applied.load(Relaxed), 0);
+
+    gate.acknowledge(0);
+    let waiting = {
+        let (host, params) = (Arc::clone(&host), deposit(1));
+        std::thread::spawn(move || text(host.call(102, &params, 7).unwrap()))
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while gate.held_requests() == 0 {
+        assert!(Instant::now() < deadline, "the write is not held");
+        std::thread::yield_now();
+    }
+    let balance = text(host.call(101, br#"[1, "BTC"]"#, 7).unwrap());
+    assert!(balance.contains(r#""available": "1""#), "{balance}");
+    assert!(!waiting.is_finished());
+    gate.acknowledge(1);
+    assert!(waiting.join().unwrap().contains("success"));
 }

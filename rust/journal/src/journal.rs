@@ -30,6 +30,10 @@ pub struct Options {
     pub opened: Vec<u8>,
     /// Time of that record, microseconds; a later one when the journal is already further.
     pub time: i64,
+    /// The least epoch that this open gets: more than anybody else who wrote the same has had.
+    pub epoch_min: u64,
+    /// Where a new journal begins: behind this command, whose state a snapshot holds.
+    pub begins_after: u64,
     /// True makes the next segments ahead, on a thread of their own. False makes them when they are due,
     /// on the caller's thread, so that a simulation has always the same order of operations.
     pub is_prepared_ahead: bool,
@@ -90,13 +94,16 @@ impl<S: Storage + Sync> Journal<S> {
         if options.is_synced {
             sync_last_segment(storage)?;
         }
-        let (found, tail, _) = scan(storage, after, visit, true)?;
+        let (mut found, tail, _) = scan(storage, after, visit, true)?;
+        if tail.is_none() {
+            found.sequence = options.begins_after;
+        }
         if found.sequence < after {
             let known = "a snapshot".to_owned();
             return Err(JournalError::Lost { known, sequence: after, found: found.sequence });
         }
         let reserve = Reserve::start(storage, options.segment_bytes, options.is_prepared_ahead)?;
-        let epoch = found.epoch + 1;
+        let epoch = options.epoch_min.max(found.epoch + 1);
         let (file, tail) = match tail {
             Some(tail) => {
                 let name = segment_name(tail.number);
@@ -111,7 +118,7 @@ impl<S: Storage + Sync> Journal<S> {
                 let header = SegmentHeader {
                     number: 1,
                     epoch,
-                    first_sequence: 1,
+                    first_sequence: found.sequence + 1,
                     first_ordinal: 1,
                     chain: 0,
                     digest: 0,

@@ -13,6 +13,8 @@ pub fn options(segment_bytes: u64) -> Options {
         opened: b"test".to_vec(),
         time: 1,
         is_prepared_ahead: false,
+        epoch_min: 0,
+        begins_after: 0,
     }
 }
 

@@ -1,0 +1,129 @@
+"""The log database as a start reads it: slices of either form, and the log behind them."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from viabtc.edges.mysql import MysqlReader
+
+_COMMANDS: Final = {
+    "update_balance": 102,
+    "limit_order": 201,
+    "market_order": 202,
+    "cancel_order": 204,
+}
+
+_PAGE_ROWS: Final = 10_000
+"""Rows that are read at once."""
+
+_ORDER_NUMBERS: Final = (
+    "`price`, `amount`, `taker_fee`, `maker_fee`, `left`, `deal_stock`, `deal_money`, `deal_fee`"
+)
+
+
+class LogReader:
+    """Reads a log database."""
+
+    def __init__(self, reader: MysqlReader) -> None:
+        self._reader = reader
+
+    async def close(self) -> None:
+        await self._reader.close()
+
+    async def slice(self) -> dict[str, Any]:
+        """The newest slice, as `take_over` wants it; an empty one when there is none."""
+        rows = await self._reader.fetch(
+            "SELECT time, end_oper_id, end_order_id, end_deals_id FROM slice_history"
+            " ORDER BY id DESC LIMIT 1",
+            (),
+        )
+        if not rows:
+            counters = dict.fromkeys(("time_us", "operlog_id", "last_order", "last_deal"), 0)
+            return {**counters, "balances": [], "orders": []}
+        time, operlog_id, last_order, last_deal = rows[0]
+        balances = await self._all(
+            f"slice_balance_{time}", "`id`, `user_id`, `asset`, `t`, `balance`"
+        )
+        orders = await self._all(
+            f"slice_order_{time}",
+            f"`id`, `side`, `create_time`, `update_time`, `user_id`, `market`, {_ORDER_NUMBERS}",
+        )
+        return {
+            "time_us": time * 1_000_000,
+            "operlog_id": operlog_id,
+            "last_order": last_order,
+            "last_deal": last_deal,
+            "balances": [
+                (user, asset, kind, f"{balance:f}") for _, user, asset, kind, balance in balances
+            ],
+            "orders": [
+                (order, side, _us(made), _us(changed), user, market, [f"{n:f}" for n in numbers])
+                for order, side, made, changed, user, market, *numbers in orders
+            ],
+        }
+
+    async def newest_state(self) -> tuple[int, str, bytes] | None:
+        """Sequence, digest and bytes of the newest exact state that counts; None without one."""
+        rows = await self._reader.fetch(
+            "SELECT MAX(`time`) FROM viabtc_slice"
+            " WHERE `time` IN (SELECT `time` FROM slice_history)",
+            (),
+        )
+        ((time,),) = rows
+        if time is None:
+            return None
+        sql = "SELECT `sequence`, `digest`, `bytes` FROM viabtc_slice WHERE `time` = %s"
+        pieces = await self._reader.fetch(f"{sql} ORDER BY `chunk`", (time,))
+        sequence, digest, _ = pieces[0]
+        return sequence, digest, b"".join(piece for _, _, piece in pieces)
+
+    async def operations(self, after: int) -> AsyncIterator[list["Operation"]]:
+        """Pages of the log behind an entry, in its order."""
+        tables = await self._reader.fetch("SHOW TABLES LIKE %s", ("operlog\\_%",))
+        names = [name for (name,) in tables]
+        for name in sorted(name for name in names if re.fullmatch(r"operlog_\d{8}", name)):
+            async for page in self._pages(name, "`id`, `time`, `detail`", after):
+                yield [_operation(*row) for row in page]
+
+    async def _all(self, table: str, columns: str) -> list[tuple[Any, ...]]:
+        return [row async for page in self._pages(table, columns) for row in page]
+
+    async def _pages(
+        self, table: str, columns: str, after: int = 0
+    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+        while True:
+            page = await self._reader.fetch(
+                f"SELECT {columns} FROM `{table}` WHERE id > %s ORDER BY id LIMIT {_PAGE_ROWS}",  # noqa: S608
+                (after,),
+            )
+            if page:
+                yield page
+                after = page[-1][0]
+            if len(page) < _PAGE_ROWS:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An entry of the operation log."""
+
+    id: int
+    time_us: int
+    command: int
+    params: list[Any]
+
+    def row(self) -> tuple[int, int, int, bytes]:
+        """As the core takes it."""
+        params = json.dumps(self.params, ensure_ascii=False).encode()
+        return self.id, self.time_us, self.command, params
+
+
+def _operation(number: int, time: float, detail: str) -> Operation:
+    entry = json.loads(detail)
+    return Operation(number, _us(time), _COMMANDS[entry["method"]], entry["params"])
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1_000_000)
