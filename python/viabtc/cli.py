@@ -1,6 +1,5 @@
 """The command line: `viabtc run`, the services, and their tools."""
 
-import contextlib
 import importlib
 import json
 import sys
@@ -51,6 +50,13 @@ SERVICES: Final = {
     "alertcenter": "Alerts of all services, to Redis and to people.",
 }
 """Services that run from a configuration file of the original."""
+
+
+class Format(StrEnum):
+    """Of exported files."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 class Subject(StrEnum):
@@ -391,17 +397,20 @@ def export(
     end: Annotated[
         datetime | None, typer.Option("--to", help="First time that is left out.")
     ] = None,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="By the ending of the file when it is not said."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File; standard output without.")] = None,
 ) -> None:
-    """Write finished orders, deals or balance changes as CSV."""
+    """Write finished orders, deals or balance changes as CSV or Parquet."""
     from viabtc import export as history
 
-    with contextlib.ExitStack() as stack:
-        file = sys.stdout
-        if out is not None:
-            file = stack.enter_context(out.open("w", encoding="utf-8", newline=""))
-        code = history.export(subject, source, start, end, file)
-    raise SystemExit(code)
+    is_parquet = out is not None and out.suffix == history.PARQUET
+    if form is not None and (form is Format.PARQUET) is not is_parquet:
+        ending = history.PARQUET if form is Format.PARQUET else ".csv"
+        raise typer.BadParameter(f"name a file that ends in {ending}", param_hint="--out")
+    raise SystemExit(history.export(subject, source, start, end, out))
 
 
 @app.command()

@@ -3,10 +3,14 @@
 import csv
 import io
 import json
+import os
 import subprocess
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from pyarrow import parquet
 
 from harness.configs import small_config
 from harness.http import Connection
@@ -69,5 +73,53 @@ def test_both_stores_give_the_same_rows(tmp_path: Path, mariadb: Mariadb) -> Non
         assert not export(subject, data, "--to", "2020-01-01")
         assert len(export(subject, data, "--from", "2020-01-01")) == count
     assert [row["source"] for row in export("orders", data)] == [text for *_, text in ORDERS]
+    assert_parquet_holds_the_same(data, file, tmp_path)
     changes = [row for row in export("balances", data) if row["user_id"] == "2"]
     assert sum(Decimal(row["change"]) for row in changes if row["asset"] == "USDT") == 900
+
+
+def assert_parquet_holds_the_same(data: Path, database: Path, directory: Path) -> None:
+    for source in (data, database):
+        for subject in ("orders", "deals", "balances"):
+            out = directory / f"{subject}.parquet"
+            export(subject, source, "--out", str(out))
+            table: Any = parquet.read_table(out)
+            rows = [
+                {name: as_text(value) for name, value in row.items()} for row in table.to_pylist()
+            ]
+            assert rows == export(subject, source), subject
+            assert str(table.schema.field(table.schema.names[-2]).type) in {
+                "decimal128(30, 16)",
+                "decimal128(30, 8)",
+            }
+
+
+def as_text(value: Any) -> str:
+    """A value as the CSV file has it."""
+    if isinstance(value, datetime):
+        whole = value.replace(microsecond=0).timestamp()
+        return f"{whole:.0f}.{value.microsecond:06}"
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return str(value)
+
+
+def test_parquet_without_its_library_says_what_to_install(tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden" / "pyarrow"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("raise ImportError")
+    store = tmp_path / "data" / "history.sqlite3"
+    store.parent.mkdir()
+    store.touch()
+    arguments = ["export", "orders", str(store.parent), "--format", "parquet"]
+    for out, said in (("rows.parquet", "pip install 'viabtc[parquet]'"), ("rows.csv", "--out")):
+        done = subprocess.run(
+            [*VIABTC, *arguments, "--out", str(tmp_path / out)],
+            env={**os.environ, "PYTHONPATH": str(hidden.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert said in done.stderr
