@@ -382,6 +382,9 @@ class RpcServer:
         """As bound, port 0 resolved, such as `tcp@127.0.0.1:7316`."""
 
     def metrics(self) -> dict[str, int]: ...
+    def beats(self, within_s: float) -> bool:
+        """Whether every thread goes round within `within_s` seconds, when asked."""
+
     def stop(self, deadline_s: float = 5.0) -> None: ...
 
 @final
@@ -421,6 +424,9 @@ class FrontDoor:
         """Whether each remote service is connected."""
 
     def metrics(self) -> dict[str, int]: ...
+    def beats(self, within_s: float) -> bool:
+        """Whether every thread goes round within `within_s` seconds, when asked."""
+
     def stop(self, deadline_s: float = 5.0) -> None: ...
 
 @final
@@ -532,6 +538,9 @@ class Hub:
     @property
     def failure(self) -> str | None:
         """Why the engine is not followed any more."""
+
+    def beats(self, within_s: float) -> bool:
+        """Whether every thread goes round within `within_s` seconds, when asked."""
 
     def stop(self, deadline_s: float = 5.0) -> None:
         """Closes every connection with 1001."""

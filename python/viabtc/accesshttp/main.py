@@ -6,7 +6,7 @@ processes may serve it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,6 +29,9 @@ class DoorPart(run.Part):
     def is_started(self) -> bool:
         # Links come and go with other services; without them errors are answered.
         return True
+
+    def ports(self) -> Sequence[run.Port]:
+        return (self.door,)
 
     def status(self) -> dict[str, Any]:
         return {"http": self.door.addresses, "links": self.door.links()}

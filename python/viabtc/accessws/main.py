@@ -5,12 +5,11 @@ processes may serve it. Public topics are asked of the services at their interva
 told comes from the engine's topics.
 """
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from viabtc import _core
 from viabtc.accessws.auth import open_http_authenticator
@@ -22,16 +21,27 @@ from viabtc.service import run
 from viabtc.service.failure import core_failures
 from viabtc.service.monitor import open_monitor
 
+if TYPE_CHECKING:
+    import asyncio
+
 
 class HubPart(run.Part):
     """An open hub and its owner."""
 
     def __init__(
-        self, hub: _core.Hub, owner: Owner, followers: Mapping[str, Follower] | None = None
+        self,
+        hub: _core.Hub,
+        owner: Owner,
+        followers: Mapping[str, Follower] | None = None,
+        tasks: "Sequence[asyncio.Task[None]]" = (),
     ) -> None:
         self.hub = hub
         self.owner = owner
         self.followers = followers or {}
+        self.tasks = tasks
+
+    def ports(self) -> Sequence[run.Port]:
+        return (self.hub,)
 
     def is_ready(self) -> bool:
         has_topics = all(follower.problem is None for follower in self.followers.values())
@@ -70,9 +80,8 @@ async def _open(settings: AccesswsSettings, log: Any) -> AsyncIterator[HubPart]:
             monitor = await open_monitor(settings.monitor)
             stack.callback(monitor.close)
         followers = _follow(hub, owner, settings, log)
-        for follower in followers.values():
-            stack.push_async_callback(run.cancel, asyncio.create_task(follower.run()))
-        yield HubPart(hub, owner, followers)
+        tasks = run.start_tasks(stack, *(follower.run() for follower in followers.values()))
+        yield HubPart(hub, owner, followers, tasks)
 
 
 def _follow(

@@ -1,9 +1,8 @@
 """The alert centre: listener, list, senders."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from viabtc.alertcenter import listener
 from viabtc.alertcenter.keeper import Keeper
@@ -11,6 +10,9 @@ from viabtc.alertcenter.sender import Sender
 from viabtc.alertcenter.settings import AlertcenterSettings, read_alertcenter
 from viabtc.edges.redis import open_redis
 from viabtc.service import run
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class AlertPart(run.Part):
@@ -28,10 +30,7 @@ class AlertPart(run.Part):
         self._counters = counters
         self._keeper = keeper
         self._sender = sender
-        self._tasks = tasks
-
-    def is_alive(self) -> bool:
-        return not any(task.done() for task in self._tasks)
+        self.tasks = tasks
 
     def status(self) -> dict[str, Any]:
         return {"addresses": self._addresses, "spooled_bytes": self._keeper.spooled_bytes}
@@ -64,9 +63,7 @@ async def _open(settings: AlertcenterSettings, log: Any) -> AsyncIterator[AlertP
             works.append(sender.run())
         if settings.sender.heartbeat:
             works.append(sender.beat())
-        tasks = [asyncio.create_task(work) for work in works]
-        for task in tasks:
-            stack.push_async_callback(run.cancel, task)
+        tasks = run.start_tasks(stack, *works)
         counters = listener.Counters()
         addresses = await stack.enter_async_context(
             listener.listening(settings.bind, settings.max_pkg_size, keeper.take, counters)

@@ -5,7 +5,8 @@ import socket
 from typing import Final
 
 READY: Final = "READY=1"
-STOPPING: Final = "STOPPING=1"
+STOPPING: Final = "STOPPING=1\nWATCHDOG_USEC=60000000"
+"""From here on the time that the unit allows for a stop bounds us, and no longer the watchdog."""
 WATCHDOG: Final = "WATCHDOG=1"
 
 

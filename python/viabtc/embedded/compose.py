@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
@@ -62,13 +62,17 @@ class ExchangePart(run.Part):
         self.hub = hub
 
     def is_alive(self) -> bool:
-        return self.engine.is_alive()
+        return self.engine.is_alive() and self.market.is_alive() and self.history.is_alive()
+
+    def ports(self) -> Sequence[run.Port]:
+        return (self.door, self.hub.hub)
 
     def is_ready(self) -> bool:
         parts = (self.market, self.history, self.hub)
         return all(part.is_ready() for part in parts)
 
     async def beat(self) -> None:
+        await super().beat()
         await self.engine.beat()
 
     def status(self) -> dict[str, Any]:

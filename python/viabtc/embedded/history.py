@@ -1,11 +1,10 @@
 """History and operation log of one process: written to a SQLite file, read from it."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import _core
 from viabtc.edges.sqlite import SqliteStore
@@ -13,7 +12,10 @@ from viabtc.edges.store import StoreError
 from viabtc.readhistory.service import QUESTIONS_PER_WORKER, UNSHARDED, HistoryService
 from viabtc.service.failure import StartFailure
 from viabtc.service.projection import Projection
-from viabtc.service.run import Figures, cancel
+from viabtc.service.run import Figures, start_tasks
+
+if TYPE_CHECKING:
+    import asyncio
 
 FILE: Final = "history.sqlite3"
 """Name of the store in the data directory."""
@@ -28,6 +30,12 @@ class HistoryPart:
 
     projection: Projection
     service: HistoryService
+    serving: "asyncio.Task[None]"
+    """Answers questions for as long as the process runs."""
+
+    def is_alive(self) -> bool:
+        """Whether questions are answered; a projection that ended says so, and is not missed."""
+        return not self.serving.done()
 
     def is_ready(self) -> bool:
         """Whether the store has held every command since the start once."""
@@ -65,6 +73,5 @@ async def open_history(
             "readhistory", capacity=_WORKERS * QUESTIONS_PER_WORKER, indented=indented
         )
         service = HistoryService(answers, store, UNSHARDED, _WORKERS, log)
-        for work in (projection.run(), service.run()):
-            stack.push_async_callback(cancel, asyncio.create_task(work))
-        yield HistoryPart(projection, service)
+        _, serving = start_tasks(stack, projection.run(), service.run())
+        yield HistoryPart(projection, service, serving)

@@ -23,8 +23,15 @@ FILE: Final = "market.sqlite3"
 class MarketPart(run.Part):
     """A board that follows an engine, and its store."""
 
-    def __init__(self, board: _core.MarketBoard, keeper: Keeper, wanted: int) -> None:
+    def __init__(
+        self,
+        board: _core.MarketBoard,
+        keeper: Keeper,
+        wanted: int,
+        tasks: "list[asyncio.Task[None]]",
+    ) -> None:
         self.board = board
+        self.tasks = tasks
         self._keeper = keeper
         self._wanted = wanted
         """Sequence from which it has caught up with what the engine did before the start."""
@@ -89,5 +96,5 @@ async def open_market(
         board.follow(engine, str(data))
         stack.push_async_callback(keeper.close)
         stack.push_async_callback(asyncio.to_thread, board.stop)
-        stack.push_async_callback(run.cancel, asyncio.create_task(keeper.run()))
-        yield MarketPart(board, keeper, sequence)
+        tasks = run.start_tasks(stack, keeper.run())
+        yield MarketPart(board, keeper, sequence, tasks)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from viabtc import _core
@@ -39,15 +39,29 @@ class MarketpricePart(run.Part):
     """The board with what fills, keeps and shows it."""
 
     def __init__(
-        self, board: _core.MarketBoard, rpc: _core.RpcServer, keeper: Keeper, follower: Follower
+        self,
+        board: _core.MarketBoard,
+        rpc: _core.RpcServer,
+        keeper: Keeper,
+        follower: Follower,
+        tasks: "list[asyncio.Task[None]]",
     ) -> None:
         self.rpc = rpc
+        self.tasks = tasks
         self._board = board
         self._keeper = keeper
         self._follower = follower
 
     def is_ready(self) -> bool:
         return self._follower.has_caught_up
+
+    def ports(self) -> Sequence[run.Port]:
+        return (self.rpc,)
+
+    async def beat(self) -> None:
+        await super().beat()
+        # Whoever counts deals in holds the board, and must let go of it.
+        await asyncio.to_thread(self._board.metrics)
 
     def status(self) -> dict[str, Any]:
         stored = self._keeper.stored
@@ -101,9 +115,8 @@ async def _open(settings: MarketpriceSettings, log: Any) -> AsyncIterator[Market
         follower = Follower(board, settings.deals, history, log)
         stack.push_async_callback(keeper.close)
         listing = _keep_listing(board, settings.accesshttp, log)
-        for work in (follower.run(), keeper.run(), listing):
-            stack.push_async_callback(run.cancel, asyncio.create_task(work))
-        yield MarketpricePart(board, rpc, keeper, follower)
+        tasks = run.start_tasks(stack, follower.run(), keeper.run(), listing)
+        yield MarketpricePart(board, rpc, keeper, follower, tasks)
 
 
 async def _load(keeper: Keeper, log: Any) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
@@ -54,12 +54,16 @@ class EnginePart(run.Part):
 
     def is_alive(self) -> bool:
         is_fenced = any(projection.is_fenced for projection in self.projections.values())
-        return self.engine.is_alive() and not is_fenced
+        return super().is_alive() and self.engine.is_alive() and not is_fenced
+
+    def ports(self) -> Sequence[run.Port]:
+        return (self.rpc,)
 
     def is_ready(self) -> bool:
         return self.awaited is None or self.awaited.has_caught_up
 
     async def beat(self) -> None:
+        await super().beat()
         await asyncio.to_thread(self.engine.status)
 
     def status(self) -> dict[str, Any]:
@@ -162,11 +166,13 @@ async def open_engine(
             )
         stack.push_async_callback(asyncio.to_thread, server.stop)
         snapshots = Snapshots(engine, settings, log)
-        stack.push_async_callback(run.cancel, asyncio.create_task(snapshots.run()))
+        tasks = run.start_tasks(stack, snapshots.run())
         place = None
         if console is not None:
             place = await _open_console(Console(engine, snapshots.ask), console, stack)
-        yield EnginePart(engine, server, snapshots, place)
+        part = EnginePart(engine, server, snapshots, place)
+        part.tasks = tasks
+        yield part
 
 
 async def _open_console(console: Console, place: Place, stack: contextlib.AsyncExitStack) -> Place:

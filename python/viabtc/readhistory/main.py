@@ -5,7 +5,7 @@ It keeps no state, so any number of processes may serve the same database.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from viabtc import _core
@@ -23,9 +23,15 @@ SHARDED: Final = Dialect(lambda family, key: f"{family}_{key % 100}", "%s")
 class ReadhistoryPart(run.Part):
     """An open port, and what answers."""
 
-    def __init__(self, rpc: _core.RpcServer, service: HistoryService) -> None:
+    def __init__(
+        self, rpc: _core.RpcServer, service: HistoryService, tasks: "list[asyncio.Task[None]]"
+    ) -> None:
         self.rpc = rpc
         self.service = service
+        self.tasks = tasks
+
+    def ports(self) -> Sequence[run.Port]:
+        return (self.rpc,)
 
     def status(self) -> dict[str, Any]:
         return {"rpc": self.rpc.addresses}
@@ -45,7 +51,7 @@ async def _open(settings: ReadhistorySettings, log: Any) -> AsyncIterator[Readhi
             indented=settings.is_indented,
         )
         service = HistoryService(answers, reader, SHARDED, settings.workers, log)
-        stack.push_async_callback(run.cancel, asyncio.create_task(service.run()))
+        tasks = run.start_tasks(stack, service.run())
         with core_failures("svr"):
             rpc = _core.RpcServer(
                 answers,
@@ -55,7 +61,7 @@ async def _open(settings: ReadhistorySettings, log: Any) -> AsyncIterator[Readhi
                 heartbeat_check=settings.heartbeat_check,
             )
         stack.push_async_callback(asyncio.to_thread, rpc.stop)
-        yield ReadhistoryPart(rpc, service)
+        yield ReadhistoryPart(rpc, service, tasks)
 
 
 SERVICE = run.Service("readhistory", read_readhistory, _open)

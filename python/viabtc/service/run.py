@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 _LOOK_S: Final = 0.2
 """Pause between looks at whether the work goes on."""
 
-_BEAT_S: Final = 1.0
+BEAT_S: Final = 1.0
 """Within this the part that does the work answers, or the watchdog is not fed."""
 
 _GRACE_S: Final = 2
@@ -36,12 +36,22 @@ _GRACE_S: Final = 2
 Figures = Mapping[str, float]
 
 
+class Port(Protocol):
+    """Threads of the compiled module that serve."""
+
+    def beats(self, within_s: float) -> bool:
+        """Whether every thread goes round within `within_s` seconds."""
+
+
 class Part:
     """What a process is made of while it runs; services override what they have."""
 
+    tasks: "Sequence[asyncio.Task[None]]" = ()
+    """What runs beside the ports for as long as the process does."""
+
     def is_alive(self) -> bool:
         """Whether the work goes on; False ends the process."""
-        return True
+        return not any(task.done() for task in self.tasks)
 
     def is_ready(self) -> bool:
         """Whether traffic may come: serving, and caught up."""
@@ -51,8 +61,19 @@ class Part:
         """Whether the service manager may go on: ready, or serving as well as it can by itself."""
         return self.is_ready()
 
+    def ports(self) -> Sequence[Port]:
+        """Whose threads the watchdog asks."""
+        return ()
+
     async def beat(self) -> None:
-        """Returns once the part that does the work has answered."""
+        """Returns once the part that does the work has answered.
+
+        Raises:
+            TimeoutError: a thread of a port does not go round.
+        """
+        for port in self.ports():
+            if not await asyncio.to_thread(port.beats, BEAT_S):
+                raise TimeoutError
 
     def status(self) -> dict[str, Any]:
         """What an operator wants to see first."""
@@ -113,6 +134,10 @@ def main(service: Service[S], path: Path) -> int:
             log.info("server start", **part.status())
             print("server start", flush=True)  # noqa: T201 - the original's line for its operator
             code = await until_stopped(part)
+            if code != EXIT_OK:
+                ends = [task for task in part.tasks if task.done() and not task.cancelled()]
+                reasons = [repr(task.exception()) for task in ends]
+                log.critical("the work ended by itself", reasons=reasons)
         log.info("server stop", exit_code=code)
         return code
 
@@ -194,11 +219,21 @@ async def until_stopped(part: Part) -> int:
             systemd.notify(systemd.READY)
         if interval is not None and loop.time() - fed >= interval:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(part.beat(), _BEAT_S)
+                await asyncio.wait_for(part.beat(), BEAT_S)
                 systemd.notify(systemd.WATCHDOG)
                 fed = loop.time()
     systemd.notify(systemd.STOPPING)
     return code
+
+
+def start_tasks(
+    stack: contextlib.AsyncExitStack, *works: Coroutine[Any, Any, None]
+) -> "list[asyncio.Task[None]]":
+    """Starts what runs until `stack` closes; a part that has them in `tasks` ends with them."""
+    tasks = [asyncio.create_task(work) for work in works]
+    for task in tasks:
+        stack.push_async_callback(cancel, task)
+    return tasks
 
 
 async def cancel(task: "asyncio.Task[None]") -> None:

@@ -92,6 +92,11 @@ impl Links {
         Ok(dict)
     }
 
+    /// Whether the thread of each goes round within `within`.
+    pub(crate) fn beats(&self, within: Duration) -> bool {
+        self.0.iter().all(|(_, remote)| remote.beats(within))
+    }
+
     /// Ends them; calls in flight are answered with an error.
     pub(crate) fn stop(&self) {
         for (_, remote) in &self.0 {

@@ -230,6 +230,12 @@ impl Hub {
         self.push().as_ref().and_then(Push::failure)
     }
 
+    /// Whether every thread goes round within `within_s` seconds.
+    fn beats(&self, py: Python<'_>, within_s: f64) -> PyResult<bool> {
+        let within = duration("within_s", within_s)?;
+        Ok(py.detach(|| self.hub.beats(within) && self.links.beats(within)))
+    }
+
     #[pyo3(signature = (deadline_s = 5.0))]
     fn stop(&self, py: Python<'_>, deadline_s: f64) -> PyResult<()> {
         let deadline = duration("deadline_s", deadline_s)?;

@@ -74,6 +74,12 @@ impl RpcServer {
         crate::figures(py, self.server.metrics().snapshot())
     }
 
+    /// Whether every thread goes round within `within_s` seconds.
+    fn beats(&self, py: Python<'_>, within_s: f64) -> PyResult<bool> {
+        let within = duration("within_s", within_s)?;
+        Ok(py.detach(|| self.server.beats(within)))
+    }
+
     #[pyo3(signature = (deadline_s = 5.0))]
     fn stop(&self, py: Python<'_>, deadline_s: f64) -> PyResult<()> {
         let deadline = duration("deadline_s", deadline_s)?;
@@ -146,6 +152,12 @@ impl FrontDoor {
 
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         crate::figures(py, self.door.metrics().snapshot())
+    }
+
+    /// Whether every thread goes round within `within_s` seconds.
+    fn beats(&self, py: Python<'_>, within_s: f64) -> PyResult<bool> {
+        let within = duration("within_s", within_s)?;
+        Ok(py.detach(|| self.door.beats(within) && self.links.beats(within)))
     }
 
     #[pyo3(signature = (deadline_s = 5.0))]

@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
 
 use mio::Waker;
 use viabtc_wire::frame::Head;
+
+use crate::pulse::Turning;
 
 /// Answers requests: an engine in this process, or a remote service.
 pub trait Backend: Send + Sync + 'static {
@@ -102,11 +106,14 @@ pub struct Outbox {
 struct Shared {
     bundles: Mutex<Vec<Bundle>>,
     waker: Waker,
+    /// How often the thread came by.
+    turns: AtomicU64,
 }
 
 impl Outbox {
     pub(crate) fn new(waker: Waker) -> Outbox {
-        Outbox { shared: Arc::new(Shared { bundles: Mutex::new(Vec::new()), waker }) }
+        let bundles = Mutex::new(Vec::new());
+        Outbox { shared: Arc::new(Shared { bundles, waker, turns: AtomicU64::new(0) }) }
     }
 
     /// Sends answers; from any thread.
@@ -131,7 +138,19 @@ impl Outbox {
         let _ = self.shared.waker.wake();
     }
 
+    /// What waits; the thread takes it once a turn.
     pub(crate) fn take(&self) -> Vec<Bundle> {
+        self.shared.turns.fetch_add(1, Release);
         std::mem::take(&mut *self.shared.bundles.lock().expect("nobody panics while sending"))
+    }
+}
+
+impl Turning for Outbox {
+    fn turns(&self) -> u64 {
+        self.shared.turns.load(Acquire)
+    }
+
+    fn nudge(&self) {
+        self.wake();
     }
 }

@@ -13,6 +13,7 @@ mod fuzz;
 mod http;
 pub mod hub;
 pub mod metrics;
+mod pulse;
 mod reactor;
 pub mod remote;
 pub mod rpc_server;

@@ -120,6 +120,11 @@ impl Control {
         *self.deadline.lock().expect("nobody panics here") = Some(deadline);
         self.outbox.wake();
     }
+
+    /// The way to the reactor's thread.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
 }
 
 const WAKER: Token = Token(0);

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use viabtc_wire::frame::{
 
 use crate::address::Address;
 use crate::backend::{Backend, Bundle, Outbox, Refusal, Session, Status, Ticket};
+use crate::pulse::{Turning, all_turn};
 
 /// Requests that may be in flight; above it the service counts as unavailable.
 const FLIGHTS_MAX: usize = 65_536;
@@ -67,6 +68,8 @@ struct Shared {
     waker: Waker,
     is_connected: AtomicBool,
     is_stopping: AtomicBool,
+    /// Turns of the link's thread.
+    turns: AtomicU64,
 }
 
 #[derive(Default)]
@@ -92,6 +95,7 @@ impl Remote {
             waker: Waker::new(poll.registry(), WAKER)?,
             is_connected: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
+            turns: AtomicU64::new(0),
         });
         let link = Link {
             shared: Arc::clone(&shared),
@@ -113,6 +117,11 @@ impl Remote {
     /// Whether requests can be sent now.
     pub fn is_connected(&self) -> bool {
         self.shared.is_connected.load(Acquire)
+    }
+
+    /// Whether the link's thread goes round within `within`.
+    pub fn beats(&self, within: Duration) -> bool {
+        all_turn(&[&*self.shared], within)
     }
 
     /// Closes the link; what is in flight ends as timed out.
@@ -183,6 +192,17 @@ impl Session for RemoteSession {
             // It fails only when the link's thread has ended.
             let _ = self.shared.waker.wake();
         }
+    }
+}
+
+impl Turning for Shared {
+    fn turns(&self) -> u64 {
+        self.turns.load(Acquire)
+    }
+
+    fn nudge(&self) {
+        // It fails only when the link's thread has ended.
+        let _ = self.waker.wake();
     }
 }
 
@@ -281,6 +301,7 @@ impl Link {
                 Err(_) => self.fail(now),
             }
             self.shared.end_flights(Some(now));
+            self.shared.turns.fetch_add(1, Release);
         }
         self.shared.is_connected.store(false, Release);
         self.shared.end_flights(None);

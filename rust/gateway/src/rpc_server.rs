@@ -109,6 +109,11 @@ impl RpcServer {
         self.server.metrics()
     }
 
+    /// Whether every thread of the port goes round within `within`, when asked: what a watchdog wants to know.
+    pub fn beats(&self, within: Duration) -> bool {
+        self.server.beats(within)
+    }
+
     /// Takes no more requests, answers those taken within `deadline`, then closes everything.
     pub fn stop(&self, deadline: Duration) {
         self.server.stop(deadline);

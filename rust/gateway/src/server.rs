@@ -14,6 +14,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::address::Address;
 use crate::backend::Outbox;
 use crate::metrics::Metrics;
+use crate::pulse::{Turning, all_turn};
 use crate::reactor::{Control, DatagramSocket, Limits, Listener, Protocol, Reactor};
 
 /// Most addresses of one server.
@@ -152,6 +153,13 @@ impl Server {
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Whether every thread takes a turn within `within`.
+    pub(crate) fn beats(&self, within: Duration) -> bool {
+        let threads: Vec<&dyn Turning> =
+            self.controls.iter().map(|control| control.outbox() as &dyn Turning).collect();
+        all_turn(&threads, within)
     }
 
     /// Takes no more requests, answers those taken within `deadline`, then closes everything.

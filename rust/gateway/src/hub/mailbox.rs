@@ -83,6 +83,11 @@ impl Mailbox {
         (mem::take(&mut letters.commands), letters.deadline)
     }
 
+    /// The way of answers to the thread.
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
     fn wake(&self) {
         self.outbox.wake();
     }

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::Address;
 use crate::backend::Backend;
+use crate::pulse::{Turning, all_turn};
 use crate::server::{BindError, listen, listen_on_path};
 
 pub use calls::{Calls, CallsOptions};
@@ -239,6 +240,13 @@ impl Hub {
     /// Takes up to about `max` notices, oldest first of each kind.
     pub fn take_notices(&self, max: usize) -> Vec<Notice> {
         self.notices.take(max)
+    }
+
+    /// Whether every thread goes round within `within`, when asked: what a watchdog wants to know.
+    pub fn beats(&self, within: Duration) -> bool {
+        let threads: Vec<&dyn Turning> =
+            self.mailboxes.iter().map(|mailbox| mailbox.outbox() as &dyn Turning).collect();
+        all_turn(&threads, within)
     }
 
     /// Closes every connection with 1001 and ends within `deadline`.
