@@ -174,8 +174,14 @@ class Projection:
     async def _follow(self) -> None:
         """Writes batch after batch; the next one is rendered meanwhile."""
         news = asyncio.Event()
+
+        def hear() -> None:
+            # At once: left readable while a batch is written, it would keep the loop turning.
+            self._feed.clear()
+            news.set()
+
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._feed.fileno(), news.set)
+        loop.add_reader(self._feed.fileno(), hear)
         coming = asyncio.create_task(self._render())
         try:
             while True:
@@ -191,7 +197,6 @@ class Projection:
                         await self._store.beat()
                         self._acknowledge()
                     news.clear()
-                    self._feed.clear()
                     coming = asyncio.create_task(self._render())
                     continue
                 is_small = 4 * (batch.rows + batch.commands) < self._rows_max
