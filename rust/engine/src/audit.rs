@@ -5,13 +5,14 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::book::Handle;
-use crate::exchange::{self, Exchange, hint_of_given};
+use crate::book::{self, Handle};
+use crate::exchange::{self, Exchange, Market, hint_of_given};
 use crate::ids::AssetId;
 use crate::ledger::{self, AssetTotals, Ledger};
 use crate::order::Side;
-use crate::resting::order_of;
+use crate::resting::{Kept, order_of};
 use crate::updates;
+use crate::warm::{GROUP as WARM_GROUP, warmed};
 
 /// An invariant that does not hold: the state cannot be trusted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -156,9 +157,25 @@ impl Exchange {
         Ok(())
     }
 
+    /// Reads what looking at these orders needs: index, owners' records, accounts.
+    fn warm_audited(&self, market: &Market, side: Side, group: &[Resting<'_>]) {
+        let owner = |resting: &Resting<'_>| self.open.at(resting.payload.owner);
+        warmed(
+            group
+                .iter()
+                .map(|resting| market.book.warm_id(resting.id) ^ u64::from(owner(resting).count)),
+        );
+        warmed(group.iter().map(|resting| {
+            let found = market.book.find(resting.id);
+            let account = owner(resting).hints[hint_of_given(side)];
+            u64::from(found.is_some()) ^ self.ledger.warm_account(account)
+        }));
+    }
+
     /// Looks at every resting order once.
     fn audit_books(&self) -> Result<Found, Violation> {
         let mut found = Found { needs: vec![0; self.ledger.places()], digest: 0 };
+        let mut group = Vec::with_capacity(WARM_GROUP);
         for market in &self.markets {
             let name = &market.config.name;
             let best = |side| market.book.best(side).map(|handle| market.book.get(handle).price);
@@ -172,32 +189,41 @@ impl Exchange {
             }
             for side in [Side::Ask, Side::Bid] {
                 let (mut count, mut total, mut previous) = (0, 0, None);
-                for resting in market.book.orders(side) {
-                    let order = order_of(market.id, &resting);
-                    let rank =
-                        (if side == Side::Ask { order.price } else { -order.price }, order.id);
-                    let is_consistent = resting.side == side
-                        && order.remaining > 0
-                        && market.book.find(resting.id).is_some();
-                    if !is_consistent || previous.is_some_and(|previous| previous >= rank) {
-                        return Err(violation(
-                            "orders stand in priority and in every index",
-                            format!("{name}: {order:?}"),
-                        ));
+                let mut orders = market.book.orders(side);
+                loop {
+                    group.clear();
+                    group.extend(orders.by_ref().take(WARM_GROUP));
+                    if group.is_empty() {
+                        break;
                     }
-                    previous = Some(rank);
-                    count += 1;
-                    total += order.remaining;
-                    let hint = self.open.at(resting.payload.owner).hints[hint_of_given(side)];
-                    let account = self.ledger.find_at(hint, order.user, market.given(side));
-                    let Some(account) = account else {
-                        return Err(violation(
-                            "open orders have their funds frozen",
-                            format!("{name}: {order:?} has no account"),
-                        ));
-                    };
-                    found.needs[Ledger::place(account)] += market.units_frozen(&order);
-                    found.digest = found.digest.wrapping_add(exchange::number(&order));
+                    self.warm_audited(market, side, &group);
+                    for resting in &group {
+                        let order = order_of(market.id, resting);
+                        let rank =
+                            (if side == Side::Ask { order.price } else { -order.price }, order.id);
+                        let is_consistent = resting.side == side
+                            && order.remaining > 0
+                            && market.book.find(resting.id).is_some();
+                        if !is_consistent || previous.is_some_and(|previous| previous >= rank) {
+                            return Err(violation(
+                                "orders stand in priority and in every index",
+                                format!("{name}: {order:?}"),
+                            ));
+                        }
+                        previous = Some(rank);
+                        count += 1;
+                        total += order.remaining;
+                        let hint = self.open.at(resting.payload.owner).hints[hint_of_given(side)];
+                        let account = self.ledger.find_at(hint, order.user, market.given(side));
+                        let Some(account) = account else {
+                            return Err(violation(
+                                "open orders have their funds frozen",
+                                format!("{name}: {order:?} has no account"),
+                            ));
+                        };
+                        found.needs[Ledger::place(account)] += market.units_frozen(&order);
+                        found.digest = found.digest.wrapping_add(exchange::number(&order));
+                    }
                 }
                 if market.book.totals(side) != (count, total) {
                     return Err(violation(
@@ -210,6 +236,8 @@ impl Exchange {
         Ok(found)
     }
 }
+
+type Resting<'book> = book::Resting<i128, i128, &'book Kept>;
 
 /// What the resting orders add up to.
 struct Found {

@@ -16,9 +16,10 @@ use crate::decimal::{DIGITS_MAX, Decimal, power_of_ten};
 use crate::exchange::{Counters, Exchange};
 use crate::ids::{AssetId, MarketId, OrderId, Time, UserId};
 use crate::ledger::{Balance, Hint};
-use crate::order::{Order, OrderKind, Side, Source};
+use crate::order::{Order, OrderKind, SOURCE_BYTES_MAX, Side, Source};
 use crate::resting::order_of;
 use crate::updates::UpdateKey;
+use crate::warm::{GROUP as WARM_GROUP, warmed};
 
 pub(crate) const VERSION: u8 = 1;
 
@@ -98,6 +99,20 @@ impl Exchange {
         config: Config,
         source: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<Exchange, RestoreError> {
+        let exchange = Exchange::restore_unaudited(config, source)?;
+        exchange.audit().map_err(|violation| RestoreError::Config(format!("{violation}")))?;
+        Ok(exchange)
+    }
+
+    /// As [`Exchange::restore`], for whoever goes on from there and calls [`Exchange::audit`] in the end,
+    /// before anybody is answered.
+    ///
+    /// # Errors
+    /// As [`Exchange::restore`], but for what only the audit finds.
+    pub fn restore_unaudited(
+        config: Config,
+        source: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) -> Result<Exchange, RestoreError> {
         let mut input = Input { source, bytes: vec![0; FLUSH_BYTES], position: 0, end: 0 };
         let version = input.u8()?;
         if version != VERSION {
@@ -123,23 +138,10 @@ impl Exchange {
             }
         }
         exchange.link_orders(orders);
-        let mut newest = i64::MIN;
-        for _ in 0..input.u64()? {
-            let time = Time(input.u64()?.cast_signed());
-            if time.0 < newest {
-                return Err(RestoreError::Malformed("updates are not in the order of their times"));
-            }
-            newest = time.0;
-            let key = UpdateKey(input.i128()?.cast_unsigned());
-            if exchange.updates.is_seen(key, time) {
-                return Err(RestoreError::Malformed("an update is remembered twice"));
-            }
-            exchange.updates.remember(key, time);
-        }
+        exchange.read_updates(&mut input)?;
         if !input.is_at_end() {
             return Err(RestoreError::Malformed("bytes follow the state"));
         }
-        exchange.audit().map_err(|violation| RestoreError::Config(format!("{violation}")))?;
         Ok(exchange)
     }
 
@@ -236,34 +238,32 @@ impl Exchange {
         assets: &[SavedAsset],
     ) -> Result<(), RestoreError> {
         let mut previous = None;
-        for _ in 0..input.u64()? {
-            let user = input.user()?;
-            let index = input.u64()?;
-            if previous >= Some((user, index)) {
-                return Err(RestoreError::Malformed("balances are not in order"));
+        let mut group = Vec::with_capacity(WARM_GROUP);
+        for count in groups(input.u64()?) {
+            group.clear();
+            for _ in 0..count {
+                let (user, index, balance) = input.balance()?;
+                if previous >= Some((user, index)) {
+                    return Err(RestoreError::Malformed("balances are not in order"));
+                }
+                previous = Some((user, index));
+                let asset = usize::try_from(index).ok().and_then(|index| assets.get(index));
+                let asset = asset.ok_or(RestoreError::Malformed("asset of a balance"))?;
+                let Some(asset_id) = asset.now else {
+                    return Err(RestoreError::Config(format!(
+                        "asset {} is missing in the configuration and has balances",
+                        asset.name
+                    )));
+                };
+                group.push((user, asset_id, balance));
             }
-            previous = Some((user, index));
-            let mut value = || match input.u8()? {
-                ABSENT => Ok(None),
-                PRESENT => input.units().map(Some),
-                _ => Err(RestoreError::Malformed("a balance is neither absent nor present")),
-            };
-            let balance = Balance { available: value()?, frozen: value()? };
-            if balance == Balance::default() {
-                return Err(RestoreError::Malformed("a balance that does not exist"));
-            }
-            let asset = usize::try_from(index).ok().and_then(|index| assets.get(index));
-            let asset = asset.ok_or(RestoreError::Malformed("asset of a balance"))?;
-            let Some(asset_id) = asset.now else {
-                return Err(RestoreError::Config(format!(
-                    "asset {} is missing in the configuration and has balances",
-                    asset.name
-                )));
-            };
-            self.ledger.restore(user, asset_id, balance);
-            let totals = self.ledger.totals(asset_id);
-            if totals.available + totals.frozen > totals.supply {
-                return Err(RestoreError::Malformed("more balances than supply"));
+            warmed(group.iter().map(|&(user, asset, _)| self.ledger.warm_index(user, asset)));
+            for &(user, asset, balance) in &group {
+                self.ledger.restore(user, asset, balance);
+                let totals = self.ledger.totals(asset);
+                if totals.available + totals.frozen > totals.supply {
+                    return Err(RestoreError::Malformed("more balances than supply"));
+                }
             }
         }
         Ok(())
@@ -276,7 +276,8 @@ impl Exchange {
         side: Side,
         orders: &mut Vec<(OrderId, MarketId, Handle)>,
     ) -> Result<(), RestoreError> {
-        for _ in 0..input.u64()? {
+        let mut group = Vec::with_capacity(WARM_GROUP);
+        for count in groups(input.u64()?) {
             let now = match (&market.problem, market.now) {
                 (None, Some(now)) => now,
                 (problem, _) => {
@@ -284,12 +285,47 @@ impl Exchange {
                     return Err(RestoreError::Config(format!("{problem}, and it has open orders")));
                 }
             };
-            let order = input.order(now, side)?;
-            let is_known = self.order(now, order.id).is_some();
-            if is_known || !self.markets[usize::from(now.0)].can_rest(&order) {
-                return Err(RestoreError::Malformed("an order that cannot rest"));
+            group.clear();
+            for _ in 0..count {
+                group.push(input.order(now, side)?);
             }
-            orders.push((order.id, now, self.insert(&order)));
+            let market = &self.markets[usize::from(now.0)];
+            warmed(group.iter().map(|order| {
+                market.book.warm_id(order.id.0) ^ market.book.warm_arrival(order.id.0)
+            }));
+            for order in &group {
+                let market = &self.markets[usize::from(now.0)];
+                if market.book.find(order.id.0).is_some() || !market.can_rest(order) {
+                    return Err(RestoreError::Malformed("an order that cannot rest"));
+                }
+                orders.push((order.id, now, self.insert(order)));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_updates(&mut self, input: &mut Input<'_>) -> Result<(), RestoreError> {
+        let mut newest = i64::MIN;
+        let mut group = Vec::with_capacity(WARM_GROUP);
+        for count in groups(input.u64()?) {
+            group.clear();
+            for _ in 0..count {
+                let time = Time(input.u64()?.cast_signed());
+                group.push((time, UpdateKey(input.i128()?.cast_unsigned())));
+            }
+            warmed(group.iter().map(|(_, key)| self.updates.warm(*key)));
+            for &(time, key) in &group {
+                if time.0 < newest {
+                    return Err(RestoreError::Malformed(
+                        "updates are not in the order of their times",
+                    ));
+                }
+                newest = time.0;
+                if self.updates.is_seen(key, time) {
+                    return Err(RestoreError::Malformed("an update is remembered twice"));
+                }
+                self.updates.remember(key, time);
+            }
         }
         Ok(())
     }
@@ -297,19 +333,52 @@ impl Exchange {
     /// Lists every order among its owner's, oldest first.
     fn link_orders(&mut self, mut orders: Vec<(OrderId, MarketId, Handle)>) {
         orders.sort_unstable_by_key(|(order, ..)| *order);
-        for (_, market, handle) in orders {
-            let book = &mut self.markets[usize::from(market.0)].book;
-            let place = self.open.link(book, market, handle);
-            let owner = self.open.at(place);
-            if owner.count == 1 {
-                let user = owner.user;
-                let config = &self.markets[usize::from(market.0)].config;
-                let hint = |asset| self.ledger.find(user, asset).unwrap_or(Hint::NONE);
-                let hints = [hint(config.base), hint(config.quote)];
-                self.open.set_hints(place, hints);
+        for group in orders.chunks(WARM_GROUP) {
+            self.warm_unlisted(group);
+            for &(_, market, handle) in group {
+                let book = &mut self.markets[usize::from(market.0)].book;
+                let place = self.open.link(book, market, handle);
+                let owner = self.open.at(place);
+                if owner.count == 1 {
+                    let user = owner.user;
+                    let config = &self.markets[usize::from(market.0)].config;
+                    let hint = |asset| self.ledger.find(user, asset).unwrap_or(Hint::NONE);
+                    let hints = [hint(config.base), hint(config.quote)];
+                    self.open.set_hints(place, hints);
+                }
             }
         }
     }
+
+    /// Reads what listing these orders needs: the orders, their owners' records, and their newest orders.
+    fn warm_unlisted(&self, group: &[(OrderId, MarketId, Handle)]) {
+        let market = |market: MarketId| &self.markets[usize::from(market.0)];
+        let user = |id: MarketId, handle| market(id).book.get(handle).payload.user;
+        warmed(group.iter().map(|&(_, id, handle)| u64::from(user(id, handle).0)));
+        warmed(group.iter().map(|&(_, id, handle)| self.open.warm_index(user(id, handle), id)));
+        warmed(group.iter().map(|&(_, id, handle)| {
+            let user = user(id, handle);
+            let config = &market(id).config;
+            match self.open.find(user, id) {
+                Some((_, owner)) => u64::from(owner.count),
+                None => {
+                    self.ledger.warm_index(user, config.base)
+                        ^ self.ledger.warm_index(user, config.quote)
+                }
+            }
+        }));
+        warmed(group.iter().map(|&(_, id, handle)| {
+            let owner = self.open.find(user(id, handle), id);
+            owner.map_or(0, |(_, owner)| market(id).book.get(owner.newest).payload.taker_fee_rate)
+        }));
+    }
+}
+
+/// The parts of `count` that are read ahead together.
+fn groups(count: u64) -> impl Iterator<Item = usize> {
+    let whole = count / WARM_GROUP as u64;
+    let rest = (count % WARM_GROUP as u64) as usize;
+    (0..whole).map(|_| WARM_GROUP).chain((rest > 0).then_some(rest))
 }
 
 struct SavedAsset {
@@ -424,7 +493,7 @@ struct Input<'a> {
 }
 
 impl Input<'_> {
-    #[inline]
+    #[cold]
     fn fill(&mut self, mut buffer: &mut [u8]) -> Result<(), RestoreError> {
         loop {
             let count = buffer.len().min(self.end - self.position);
@@ -451,22 +520,27 @@ impl Input<'_> {
         self.end == 0
     }
 
-    fn u8(&mut self) -> Result<u8, RestoreError> {
-        let mut bytes = [0; 1];
+    #[inline]
+    fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], RestoreError> {
+        if let Some(bytes) = self.bytes[self.position..self.end].first_chunk() {
+            self.position += LENGTH;
+            return Ok(*bytes);
+        }
+        let mut bytes = [0; LENGTH];
         self.fill(&mut bytes)?;
-        Ok(bytes[0])
+        Ok(bytes)
+    }
+
+    fn u8(&mut self) -> Result<u8, RestoreError> {
+        self.array().map(u8::from_le_bytes)
     }
 
     fn u64(&mut self) -> Result<u64, RestoreError> {
-        let mut bytes = [0; 8];
-        self.fill(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
+        self.array().map(u64::from_le_bytes)
     }
 
     fn i128(&mut self) -> Result<i128, RestoreError> {
-        let mut bytes = [0; 16];
-        self.fill(&mut bytes)?;
-        Ok(i128::from_le_bytes(bytes))
+        self.array().map(i128::from_le_bytes)
     }
 
     /// Units of an asset: never negative, and bounded as the supply is.
@@ -483,25 +557,46 @@ impl Input<'_> {
 
     fn text(&mut self) -> Result<String, RestoreError> {
         let length = self.u8()?;
-        self.text_of(length)
+        let mut bytes = [0; NAME_BYTES_MAX];
+        self.text_in(&mut bytes[..usize::from(length)]).map(String::from)
     }
 
-    fn text_of(&mut self, length: u8) -> Result<String, RestoreError> {
-        let mut bytes = [0; NAME_BYTES_MAX];
-        let bytes = &mut bytes[..usize::from(length)];
+    /// A text that fills `bytes`.
+    fn text_in<'bytes>(&mut self, bytes: &'bytes mut [u8]) -> Result<&'bytes str, RestoreError> {
         self.fill(bytes)?;
-        let text = core::str::from_utf8(bytes);
-        text.map(String::from).map_err(|_| RestoreError::Malformed("a text is not UTF-8"))
+        core::str::from_utf8(bytes).map_err(|_| RestoreError::Malformed("a text is not UTF-8"))
+    }
+
+    fn source(&mut self) -> Result<Source, RestoreError> {
+        let length = self.u8()?;
+        if length == SOURCE_ABSENT {
+            return Ok(Source::ABSENT);
+        }
+        let mut bytes = [0; SOURCE_BYTES_MAX];
+        let bytes = bytes.get_mut(..usize::from(length));
+        let text = self.text_in(bytes.ok_or(RestoreError::Malformed("a source is too long"))?)?;
+        Ok(Source::new(text).expect("its length was checked"))
+    }
+
+    /// User, place of the asset in the list of the state, and what is held.
+    fn balance(&mut self) -> Result<(UserId, u64, Balance), RestoreError> {
+        let (user, asset) = (self.user()?, self.u64()?);
+        let mut value = || match self.u8()? {
+            ABSENT => Ok(None),
+            PRESENT => self.units().map(Some),
+            _ => Err(RestoreError::Malformed("a balance is neither absent nor present")),
+        };
+        let balance = Balance { available: value()?, frozen: value()? };
+        if balance == Balance::default() {
+            return Err(RestoreError::Malformed("a balance that does not exist"));
+        }
+        Ok((user, asset, balance))
     }
 
     fn order(&mut self, market: MarketId, side: Side) -> Result<Order, RestoreError> {
         let id = OrderId(self.u64()?);
         let user = self.user()?;
-        let source = match self.u8()? {
-            SOURCE_ABSENT => Source::ABSENT,
-            length => Source::new(&self.text_of(length)?)
-                .ok_or(RestoreError::Malformed("a source is too long"))?,
-        };
+        let source = self.source()?;
         Ok(Order {
             id,
             user,

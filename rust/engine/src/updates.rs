@@ -111,6 +111,11 @@ impl Updates {
         self.digest = self.digest.wrapping_add(number(key, time));
     }
 
+    /// Reads where a key is looked up, for [`crate::warm`].
+    pub(crate) fn warm(&self, key: UpdateKey) -> u64 {
+        self.index.warm(key.0 as u64)
+    }
+
     /// Every key with its time, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Time, UpdateKey)> + '_ {
         let mut next = self.oldest;

@@ -19,6 +19,12 @@ use crate::ids::{MarketId, UserId};
 /// that what was read is still in the nearest cache when it is used.
 pub const GROUP: usize = 16;
 
+/// Reads all of these; that they are asked for one after another without anything between is what makes
+/// memory answer them together.
+pub(crate) fn warmed(reads: impl Iterator<Item = u64>) {
+    black_box(reads.fold(0, |sum, read| sum ^ read));
+}
+
 /// What is known so far of one command.
 #[derive(Clone, Copy)]
 enum Lead {

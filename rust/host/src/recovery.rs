@@ -88,7 +88,7 @@ impl Replay {
         Replay { exchange: None, events: Vec::new(), config: 0, pieces: Vec::new(), replayed: 0 }
     }
 
-    /// From a snapshot's content.
+    /// From a snapshot's content. The state is audited once, by [`Replay::finish`].
     ///
     /// # Errors
     /// When it was not made by [`write_state`].
@@ -105,7 +105,7 @@ impl Replay {
         let (config, _) =
             read_config(&config).map_err(|error| RecoveryError::Snapshot(error.to_string()))?;
         let mut failed = None;
-        let exchange = Exchange::restore(config, &mut |buffer: &mut [u8]| {
+        let exchange = Exchange::restore_unaudited(config, &mut |buffer: &mut [u8]| {
             snapshot.read(buffer).unwrap_or_else(|error| {
                 failed = Some(error);
                 0

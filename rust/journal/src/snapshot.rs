@@ -216,10 +216,11 @@ fn read<S: Storage>(storage: &S, name: &str, sequence: u64) -> io::Result<Option
     let file = storage.open(name)?;
     let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
     file.read_at(&mut bytes, 0)?;
-    Ok(content(&bytes, sequence))
+    Ok(content(bytes, sequence))
 }
 
-fn content(bytes: &[u8], sequence: u64) -> Option<Vec<u8>> {
+/// Checks every byte and joins the chunks, in the memory where they are.
+fn content(mut bytes: Vec<u8>, sequence: u64) -> Option<Vec<u8>> {
     let header = bytes.get(..HEADER_BYTES)?;
     let is_header = header[..8] == MAGIC[..]
         && header[8..16] == sequence.to_le_bytes()
@@ -227,7 +228,7 @@ fn content(bytes: &[u8], sequence: u64) -> Option<Vec<u8>> {
     if !is_header {
         return None;
     }
-    let mut content = Vec::with_capacity(bytes.len());
+    let mut content_bytes = 0;
     let mut offset = HEADER_BYTES;
     loop {
         let header = bytes.get(offset..offset + CHUNK_HEADER_BYTES)?;
@@ -239,10 +240,13 @@ fn content(bytes: &[u8], sequence: u64) -> Option<Vec<u8>> {
             return None;
         }
         if length & END != 0 {
-            let is_whole = chunk == (content.len() as u64).to_le_bytes() && end == bytes.len();
-            return is_whole.then_some(content);
+            let is_whole = chunk == (content_bytes as u64).to_le_bytes() && end == bytes.len();
+            bytes.truncate(content_bytes);
+            return is_whole.then_some(bytes);
         }
-        content.extend_from_slice(chunk);
+        // Never onto what was not read yet: headers make the file longer than its content.
+        bytes.copy_within(start..end, content_bytes);
+        content_bytes += end - start;
         offset = end;
     }
 }
