@@ -1,20 +1,16 @@
 //! A vector that grows without moving what it holds: one chunk more, nothing copied, so that no single
-//! push costs more than a chunk's allocation.
+//! push costs more than a chunk's allocation. Only the first chunk grows as vectors do.
 //!
-//! Chunks double from [`FIRST`] elements to [`Chunks::LARGEST`]: what is reserved ahead is at most as much as
-//! what is held, and at most one largest chunk.
+//! What is reserved ahead is at most as much as what is held, and at most one chunk.
 
 use alloc::vec::Vec;
 
-/// Elements of the first chunk; a power of two.
-const FIRST: usize = 16;
+/// Fewest elements of a chunk; a power of two.
+const ELEMENTS_MIN: usize = 1 << 15;
 
-/// Fewest elements of the largest chunks; a power of two.
-const LARGEST_MIN: usize = 1 << 15;
-
-/// Fewest bytes of the largest chunks: a large page of the system, so that allocators that map large blocks
-/// to large pages do so with them.
-const LARGEST_BYTES_MIN: usize = 2 << 20;
+/// Fewest bytes of a chunk: a large page of the system, so that allocators that map large blocks to large
+/// pages do so with them.
+const BYTES_MIN: usize = 2 << 20;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -24,14 +20,11 @@ pub(crate) struct Chunks<T> {
 }
 
 impl<T> Chunks<T> {
-    /// Elements of the largest chunks; a power of two.
-    const LARGEST: usize = {
-        let elements = LARGEST_BYTES_MIN.div_ceil(size_of::<T>()).next_power_of_two();
-        if elements > LARGEST_MIN { elements } else { LARGEST_MIN }
+    /// Elements of a chunk; a power of two.
+    const ELEMENTS: usize = {
+        let elements = BYTES_MIN.div_ceil(size_of::<T>()).next_power_of_two();
+        if elements > ELEMENTS_MIN { elements } else { ELEMENTS_MIN }
     };
-
-    /// Chunks below the largest ones: one of `FIRST`, then one for each power of two up to `LARGEST`.
-    const SMALL_CHUNKS: usize = (Self::LARGEST / FIRST).ilog2() as usize;
 
     pub(crate) const fn new() -> Chunks<T> {
         Chunks { chunks: Vec::new(), length: 0 }
@@ -47,7 +40,7 @@ impl<T> Chunks<T> {
         let index = index.expect("fewer than 2^32 - 1 elements");
         let (chunk, offset) = Self::place(index);
         if chunk == self.chunks.len() {
-            let room = if chunk == 0 { FIRST } else { (FIRST << (chunk - 1)).min(Self::LARGEST) };
+            let room = if chunk == 0 { 0 } else { Self::ELEMENTS };
             self.chunks.push(Vec::with_capacity(room));
         }
         debug_assert_eq!(self.chunks[chunk].len(), offset);
@@ -77,14 +70,7 @@ impl<T> Chunks<T> {
     #[inline]
     const fn place(index: u32) -> (usize, usize) {
         let index = index as usize;
-        if index >= Self::LARGEST {
-            return (Self::SMALL_CHUNKS + index / Self::LARGEST, index % Self::LARGEST);
-        }
-        if index < FIRST {
-            return (0, index);
-        }
-        let chunk = (index / FIRST).ilog2() as usize;
-        (chunk + 1, index - (FIRST << chunk))
+        (index / Self::ELEMENTS, index % Self::ELEMENTS)
     }
 }
 
@@ -95,7 +81,7 @@ mod tests {
     #[test]
     fn elements_stay_where_they_were_pushed() {
         let mut chunks = Chunks::new();
-        let count = 3 * Chunks::<u32>::LARGEST as u32 + 5;
+        let count = 3 * Chunks::<u32>::ELEMENTS as u32 + 5;
         for value in 0..count {
             assert_eq!(chunks.push(value), value);
         }
