@@ -5,6 +5,8 @@ from typing import Any, Final, Self, final
 
 VERSION: Final[str]
 METHODS: Final[tuple[dict[str, Any], ...]]
+CHANNELS: Final[tuple[dict[str, Any], ...]]
+STREAM_PATH: Final[str]
 """One row per method: name, command, owner, effect, params, result, errors, summary."""
 
 class CoreError(Exception):
@@ -436,7 +438,7 @@ class Hub:
     Queries go to the backends without Python. What needs Python waits as notices; `fileno()`
     becomes readable when there are some. Topics are `deals MARKET`, `price MARKET`, `state MARKET`,
     `today MARKET`, `kline INTERVAL MARKET`, `depth LIMIT INTERVAL MARKET`, `order USER MARKET` and
-    `asset USER ASSET`.
+    `asset USER ASSET`. Those of the stream are `v1 CHANNEL` and `v1 CHANNEL USER`.
     """
 
     def __new__(
@@ -458,7 +460,8 @@ class Hub:
                 message_bytes_max, queue_bytes_max, send_buffer_bytes, keep_alive_s,
                 ping_interval_s, stall_timeout_s, opening_timeout_s, connections_max,
                 connections_per_address_max, subscriptions_max, frames_per_second_max, threads,
-                shared, depth_limits, depth_intervals.
+                shared, depth_limits, depth_intervals, stream_message_bytes_max,
+                stream_frames_per_second_max, stream_subscriptions_max, stream_ping_interval_s.
 
         Raises:
             ConfigError, StartError
@@ -503,6 +506,23 @@ class Hub:
 
         Nobody is told anything before the first call with `whole`: it says that none of the last
         hundred is missing.
+        """
+
+    def step(
+        self,
+        topic: str,
+        channel: str,
+        update: bytes | None,
+        snapshot: bytes,
+        *,
+        conflated: bool,
+    ) -> None:
+        """Tells subscribers of a channel of the stream its next step, which gets the next number.
+
+        Args:
+            update: JSON of what changed; None when everybody starts again from the whole.
+            snapshot: JSON of the whole.
+            conflated: Who is behind may get the whole in the place of what he has not read.
         """
 
     def watched(self, topics: Sequence[str]) -> list[bool]:

@@ -370,6 +370,18 @@ def replay(
 
 
 @app.command()
+def watch(
+    market: Annotated[str, typer.Argument(help="Such as BTCUSDT.", show_default=False)],
+    url: Annotated[str, typer.Option(help="The websocket port.")] = "ws://127.0.0.1:8090",
+    seconds: Annotated[float | None, typer.Option(help="End after this time.", min=0)] = None,
+) -> None:
+    """Show a market's book and trades in the terminal as they change."""
+    from viabtc.client.watch import watch as show
+
+    raise SystemExit(show(url, market, for_s=seconds))
+
+
+@app.command()
 def schema(
     config: Annotated[
         Path,

@@ -22,6 +22,7 @@ LAYERS: Final = {
     "protocol": set[str](),
     "edges": {"contract", "protocol"},
     "service": {"contract", "protocol", "edges", "_core"},
+    "client": {"contract"},
 }
 """What each layer under the services may import of ours, beside itself."""
 
@@ -51,6 +52,7 @@ TIMES: Final = re.compile(
 
 FLOATS: Final = {
     "accessws/sources.py": "paces in seconds",
+    "client/stream.py": "shares of a pause",
     "edges/mysql.py": "seconds of microseconds",
     "edges/rpc.py": "when a link was last heard",
     "edges/systemd.py": "seconds of microseconds",

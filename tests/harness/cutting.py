@@ -29,6 +29,10 @@ class CuttingProxy:
         with self._lock:
             self._left = count
 
+    def forward_to(self, target: Place) -> None:
+        """Forwards connections that come from now on to another place."""
+        self._target = target
+
     def is_armed(self) -> bool:
         """Whether the cut is still to come."""
         return self._left is not None

@@ -21,8 +21,8 @@ _TIMES: Final = {"ctime", "mtime", "ftime", "time"}
 class Client:
     """One connection, with the keepalive of its library as it comes."""
 
-    def __init__(self, place: Place) -> None:
-        self._opening = connect(f"ws://{place[0]}:{place[1]}/", compression=None)
+    def __init__(self, place: Place, path: str = "/") -> None:
+        self._opening = connect(f"ws://{place[0]}:{place[1]}{path}", compression=None)
         self.pushes: list[dict[str, Any]] = []
         self._last_id = 1_000_000
 

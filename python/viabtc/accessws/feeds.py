@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from viabtc import _core
+from viabtc.accessws.channels import Channel
 from viabtc.accessws.questions import Questions, Reply
 from viabtc.accessws.sources import CLOCK_S, Paces, Source, find_source
 
@@ -16,6 +17,9 @@ _RETRY_S: Final = 1.0
 """Pause before an unanswered question is asked again."""
 
 _INVALID_ARGUMENT: Final = 1
+
+NOTED_PACE_S: Final = 0.1
+"""Longest pause before a change that was noted is asked for."""
 
 
 class Feed:
@@ -33,11 +37,15 @@ class Feed:
         self.timer: asyncio.TimerHandle | None = None
 
 
+def _is_private(source: Source) -> bool:
+    return isinstance(source, Channel) and source.is_private
+
+
 class Feeds:
     """All feeds of a hub.
 
     Args:
-        is_polling: Nobody notes changes, so each topic is asked for at its pace.
+        is_polling: Not every change is noted, so each topic is asked for at its pace at least.
     """
 
     def __init__(
@@ -87,7 +95,7 @@ class Feeds:
             if feed.tag is not None:
                 feed.is_stale = True
             else:
-                self._schedule(feed, feed.asked_at + feed.pace_s)
+                self._schedule(feed, feed.asked_at + min(feed.pace_s, NOTED_PACE_S))
 
     def close(self) -> None:
         """Asks nothing more."""
@@ -103,9 +111,13 @@ class Feeds:
             # Source: a market that does not exist is subscribed to with success and shows nothing.
             if reply.error.get("code") != _INVALID_ARGUMENT:
                 self._schedule(feed, feed.asked_at + _RETRY_S)
+            elif isinstance(feed.source, Channel):
+                feed.source.refuse(self._hub, feed.topic)
             return
         feed.source.show(self._hub, feed.topic, bytes(reply.result))
-        if feed.is_stale or self._is_polling:
+        if feed.is_stale:
+            self._schedule(feed, feed.asked_at + min(feed.pace_s, NOTED_PACE_S))
+        elif self._is_polling and not _is_private(feed.source):
             self._schedule(feed, feed.asked_at + feed.pace_s)
         elif feed.source.follows_time:
             self._schedule(feed, feed.asked_at + CLOCK_S)

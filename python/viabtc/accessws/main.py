@@ -1,8 +1,8 @@
 """The accessws process: websocket hub and monitor port.
 
 `worker_num` is the number of threads that serve the hub; the port is shared, so that any number of
-processes may serve it. Public topics are asked of the services at their intervals; what users are
-told comes from the engine's topics.
+processes may serve it. What users are told comes from the engine's topics; a message there also
+lets the public topics of its market be asked for, which happens at their intervals at least.
 """
 
 import contextlib
@@ -87,7 +87,7 @@ async def _open(settings: AccesswsSettings, log: Any) -> AsyncIterator[HubPart]:
 def _follow(
     hub: _core.Hub, owner: Owner, settings: AccesswsSettings, log: Any
 ) -> dict[str, Follower]:
-    users = UserPushes(hub, owner.questions, log)
+    users = UserPushes(hub, owner.questions, owner.feeds.noted, log)
     topics = {
         "orders": (settings.orders, users.take_orders),
         "balances": (settings.balances, users.take_balances),

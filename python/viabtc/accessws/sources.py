@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import msgspec
 
 from viabtc import _core
+from viabtc.accessws.channels import Channel, find_channel
 from viabtc.accessws.pushes import (
     DepthPushes,
     FigurePushes,
@@ -37,6 +38,15 @@ class Paces:
     today: float = 0.1
     kline: float = 0.1
     depth: float = 0.1
+
+    def of_channel(self, channel: Channel, *, is_fed: bool) -> float:
+        """Of a channel of the stream."""
+        if channel.word.startswith("depth "):
+            return self.depth
+        if channel.method == "market.deals" or channel.is_private:
+            # Told at once where changes are noted at once.
+            return 0.0 if is_fed or channel.is_private else self.deals
+        return self.state
 
 
 class Source(Protocol):
@@ -190,6 +200,11 @@ def find_source(topic: str, paces: Paces, *, is_fed: bool) -> tuple[Source, floa
     kind, _, rest = topic.partition(" ")
     source: Source
     match kind:
+        case "v1":
+            channel = find_channel(rest)
+            if channel is None:
+                return None
+            return channel, paces.of_channel(channel, is_fed=is_fed)
         case "depth":
             limit, interval, market = rest.split(" ", 2)
             source = Depth(limit, interval, market)

@@ -5,7 +5,7 @@ messages that touch it meanwhile, so that what is shown is never older than the 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -40,9 +40,17 @@ class OrderMessage(msgspec.Struct):
 
 
 class UserPushes:
-    """Tells orders and balances."""
+    """Tells orders and balances.
 
-    def __init__(self, hub: _core.Hub, questions: Questions, log: Any) -> None:
+    Args:
+        noted: Gets words of what changed: `orders USER MARKET`, `balances USER`, `depth MARKET`,
+            `deals MARKET`.
+    """
+
+    def __init__(
+        self, hub: _core.Hub, questions: Questions, noted: Callable[[str], None], log: Any
+    ) -> None:
+        self._noted = noted
         self.figures = {"malformed_total": 0, "missing_total": 0}
         self._hub = hub
         self._questions = questions
@@ -54,6 +62,7 @@ class UserPushes:
         """Counts messages of the topic `orders` in, oldest first."""
         told: list[tuple[str, bytes]] = []
         touched: dict[tuple[int, str], None] = {}
+        changed: dict[tuple[int, str], None] = {}
         for offset, payload, _ in messages:
             try:
                 message = msgspec.json.decode(payload or b"", type=OrderMessage)
@@ -65,11 +74,18 @@ class UserPushes:
             told.append(
                 (f"order {owner.user} {owner.market}", notification("order.update", *params))
             )
+            changed[owner.user, owner.market] = None
             touched[owner.user, message.stock] = None
             touched[owner.user, message.money] = None
         watched = self._hub.watched([topic for topic, _ in told])
         self._hub.tell([one for one, is_watched in zip(told, watched, strict=True) if is_watched])
         self._touch(list(touched))
+        for user, market in changed:
+            self._noted(f"orders {user} {market}")
+            self._noted(f"balances {user}")
+        for market in {market for _, market in changed}:
+            self._noted(f"depth {market}")
+            self._noted(f"deals {market}")
 
     def take_balances(self, messages: Sequence[Message]) -> None:
         """Counts messages of the topic `balances` in: `[time, user, asset, ...]`."""
@@ -83,6 +99,8 @@ class UserPushes:
                 continue
             touched[user, asset] = None
         self._touch(list(touched))
+        for user in {user for user, _ in touched}:
+            self._noted(f"balances {user}")
 
     def lost(self, topic: str, count: int) -> None:
         """Messages never came: whoever is told of orders and balances must start again."""

@@ -173,6 +173,7 @@ def main(settings: RunSettings) -> int:
 
 def _build_app(part: ExchangePart, callers: Mapping[str, "Caller"], tokens: Tokens) -> "FastAPI":
     # Imported when the data ports already serve.
+    from viabtc.contract.asyncapi import asyncapi
     from viabtc.contract.openrpc import openrpc
     from viabtc.rest.app import build_app
     from viabtc.rest.exchange import Exchange
@@ -189,6 +190,10 @@ def _build_app(part: ExchangePart, callers: Mapping[str, "Caller"], tokens: Toke
     @app.get("/openrpc.json", include_in_schema=False)
     async def methods() -> dict[str, Any]:
         return openrpc(__version__)
+
+    @app.get("/asyncapi.json", include_in_schema=False)
+    async def channels() -> dict[str, Any]:
+        return asyncapi(__version__)
 
     app.mount("/control", build_control("run", part))
     return app

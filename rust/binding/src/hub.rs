@@ -10,7 +10,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use viabtc_engine::Decimal;
-use viabtc_gateway::hub::{Calls, CallsOptions, Closing, ConnectionId, Items, Notice, Publication};
+use viabtc_gateway::hub::{
+    Calls, CallsOptions, Closing, ConnectionId, Items, Notice, Publication, Step, StreamLimits,
+};
 use viabtc_gateway::{Address, HubOptions};
 
 use crate::answers::Answers;
@@ -171,6 +173,27 @@ impl Hub {
         Ok(())
     }
 
+    /// Tells subscribers of a channel its next step.
+    #[pyo3(signature = (topic, channel, update, snapshot, *, conflated))]
+    fn step(
+        &self,
+        py: Python<'_>,
+        topic: String,
+        channel: String,
+        update: Option<Vec<u8>>,
+        snapshot: Vec<u8>,
+        conflated: bool,
+    ) {
+        let step = Step {
+            channel: channel.into(),
+            update: update.map(Vec::into_boxed_slice),
+            snapshot: snapshot.into(),
+            is_conflated: conflated,
+        };
+        let publication = (topic.into(), Publication::Step(Arc::new(step)));
+        py.detach(|| self.hub.publish(vec![publication]));
+    }
+
     fn watched(&self, topics: Vec<String>) -> Vec<bool> {
         self.hub.watched(topics.iter().map(String::as_str))
     }
@@ -296,6 +319,16 @@ fn read_options(options: &Bound<'_, PyDict>) -> PyResult<(HubOptions, CallsOptio
         subscriptions_max: named.get("subscriptions_max", defaults.subscriptions_max)?,
         frames_per_second_max: named
             .get("frames_per_second_max", defaults.frames_per_second_max)?,
+        stream: StreamLimits {
+            message_bytes_max: named
+                .get("stream_message_bytes_max", defaults.stream.message_bytes_max)?,
+            frames_per_second_max: named
+                .get("stream_frames_per_second_max", defaults.stream.frames_per_second_max)?,
+            subscriptions_max: named
+                .get("stream_subscriptions_max", defaults.stream.subscriptions_max)?,
+            ping_interval: named
+                .seconds("stream_ping_interval_s", defaults.stream.ping_interval)?,
+        },
         threads: named.get("threads", defaults.threads)?,
         is_shared: named.get("shared", defaults.is_shared)?,
     };

@@ -17,6 +17,7 @@ mod wake;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use viabtc_gateway::hub::{CHANNELS, STREAM_PATH};
 use viabtc_pages::LargePages;
 use viabtc_wire::methods::{Effect, METHODS};
 
@@ -29,6 +30,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("METHODS", methods(py)?)?;
+    module.add("CHANNELS", channels(py)?)?;
+    module.add("STREAM_PATH", STREAM_PATH)?;
     module.add("CoreError", py.get_type::<errors::CoreError>())?;
     module.add("ConfigError", py.get_type::<errors::ConfigError>())?;
     module.add("StartError", py.get_type::<errors::StartError>())?;
@@ -67,6 +70,19 @@ fn methods(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
         let errors = method.errors.iter().map(|(code, rejection)| (*code, rejection.name()));
         row.set_item("errors", PyTuple::new(py, errors)?)?;
         row.set_item("summary", method.summary)?;
+        Ok(row)
+    });
+    PyTuple::new(py, rows.collect::<PyResult<Vec<_>>>()?)
+}
+
+/// The stream's table of channels as Python data.
+fn channels(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+    let rows = CHANNELS.iter().map(|channel| {
+        let row = PyDict::new(py);
+        row.set_item("form", channel.form)?;
+        row.set_item("is_private", channel.is_private)?;
+        row.set_item("is_conflated", channel.is_conflated)?;
+        row.set_item("summary", channel.summary)?;
         Ok(row)
     });
     PyTuple::new(py, rows.collect::<PyResult<Vec<_>>>()?)

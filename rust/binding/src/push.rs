@@ -28,6 +28,10 @@ const IDLE: Duration = Duration::from_millis(100);
 /// Pause between looks at how far the board is while something waits for it.
 const BOARD_LOOK: Duration = Duration::from_millis(1);
 
+/// Begin of the words `orders USER MARKET` and `balances USER`.
+const ORDERS: &str = "orders ";
+const BALANCES: &str = "balances ";
+
 /// The running thread.
 pub(crate) struct Push {
     shared: Arc<Shared>,
@@ -37,7 +41,8 @@ pub(crate) struct Push {
 #[derive(Default)]
 struct Shared {
     is_stopping: AtomicBool,
-    /// Words that Python wants to hear: `depth MARKET`, `deals MARKET`.
+    /// Words that Python wants to hear: `depth MARKET`, `deals MARKET`, `orders USER MARKET`,
+    /// `balances USER`.
     heeded: Mutex<HashSet<Arc<str>>>,
     failure: Mutex<Option<String>>,
 }
@@ -261,6 +266,7 @@ impl Work {
         if heeded.is_empty() {
             return;
         }
+        self.note_private(batch, &heeded);
         let mut words = HashSet::new();
         for effects in batch {
             for event in &effects.events {
@@ -282,6 +288,33 @@ impl Work {
                 Some(word) => self.hub.note(word),
                 None => {}
             }
+        }
+    }
+
+    /// Words about one user's orders and balances.
+    fn note_private(&self, batch: &[Effects], heeded: &HashSet<Arc<str>>) {
+        let is_private = |word: &Arc<str>| word.starts_with(ORDERS) || word.starts_with(BALANCES);
+        if !heeded.iter().any(is_private) {
+            return;
+        }
+        let mut words = HashSet::new();
+        for effects in batch {
+            for event in &effects.events {
+                match event {
+                    Event::Order(event) => {
+                        let market = market_name(&effects.config, event.order.market);
+                        words.insert(format!("{ORDERS}{} {market}", event.order.user.0));
+                        words.insert(format!("{BALANCES}{}", event.order.user.0));
+                    }
+                    Event::BalanceUpdated(update) => {
+                        words.insert(format!("{BALANCES}{}", update.user.0));
+                    }
+                    Event::Deal(_) => {}
+                }
+            }
+        }
+        for word in words.iter().filter_map(|word| heeded.get(word.as_str())) {
+            self.hub.note(word);
         }
     }
 

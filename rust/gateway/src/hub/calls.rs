@@ -10,10 +10,10 @@ use viabtc_wire::json::{Value, read_array, write_integer};
 use viabtc_wire::methods::{ErrorCode, Owner, by_name};
 use viabtc_wire::reply::write_common_error;
 
-use super::Dialect;
 use super::desk::Desk;
 use super::frames::Closing;
 use super::topics::Family;
+use super::{Dialect, stream};
 use crate::backend::Refusal;
 
 /// Longest name of a market or asset. Source: the original's buffers of 16 bytes.
@@ -178,6 +178,9 @@ impl Calls {
 
 impl Dialect for Calls {
     fn message(&mut self, desk: &mut Desk<'_>, payload: &[u8], _: bool) {
+        if desk.is_stream() {
+            return stream::message(desk, payload);
+        }
         // Source: nw_ws, a binary message is a request like a text.
         let Ok(envelope) = read_envelope(payload) else { return desk.close(Closing::MALFORMED) };
         let called = self.call(desk, &envelope.method, envelope.id, envelope.params);

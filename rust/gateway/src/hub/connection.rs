@@ -36,6 +36,8 @@ pub(super) struct Connection {
     pub(super) is_ended: bool,
     pub(super) is_active: bool,
     pub(super) is_dirty: bool,
+    /// It speaks the stream, not the original's protocol.
+    pub(super) is_stream: bool,
     /// Our direction is shut down.
     pub(super) is_shut: bool,
     /// Counted in `addresses`.
@@ -75,6 +77,7 @@ impl Connection {
             is_ended: false,
             is_active: false,
             is_dirty: false,
+            is_stream: false,
             is_shut: false,
             is_counted: false,
             is_pinged: false,

@@ -5,6 +5,7 @@ use viabtc_wire::frame::Head;
 use super::ConnectionId;
 use super::frames::{Closing, Opcode, frame, text};
 use super::notices::Request;
+use super::numbered::Standing;
 use super::state::Core;
 use super::topics::Family;
 use crate::backend::{Origin, Refusal, Ticket};
@@ -51,7 +52,34 @@ impl Desk<'_> {
 
     /// Ends all subscriptions of a family.
     pub fn leave(&mut self, family: Family) {
-        self.core.leave(self.place, |other| other == family);
+        self.core.leave(self.place, |topic| topic.family == family);
+    }
+
+    /// Ends the subscription to a topic.
+    pub(super) fn leave_topic(&mut self, name: &str) {
+        self.core.leave(self.place, |topic| *topic.name == *name);
+    }
+
+    /// Sends what a newcomer of a topic gets, who may have stood somewhere in it.
+    pub(super) fn welcome_to(&mut self, name: &str, standing: Option<Standing>) {
+        self.core.welcome_to(self.place, name, standing);
+    }
+
+    /// Whether the connection speaks the stream.
+    pub(super) fn is_stream(&mut self) -> bool {
+        self.core.connection(self.place).is_some_and(|connection| connection.is_stream)
+    }
+
+    /// Subscriptions that the connection may have.
+    pub(super) fn subscriptions_max(&mut self) -> usize {
+        self.core.subscriptions_max(self.place)
+    }
+
+    /// How many more it may have.
+    pub(super) fn subscriptions_left(&mut self) -> usize {
+        let most = self.subscriptions_max();
+        let connection = self.core.connection(self.place);
+        connection.map_or(0, |open| most.saturating_sub(open.subscriptions.len()))
     }
 
     /// Whether the backend at `place` can be reached.

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::stream::STREAM_PATH;
+
 /// Largest head of a request.
 pub(crate) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -38,6 +40,8 @@ pub(crate) struct Opening {
     pub(crate) response: Vec<u8>,
     /// Bytes of the request; frames may follow.
     pub(crate) size: usize,
+    /// The path is that of the stream.
+    pub(crate) is_stream: bool,
     /// What a proxy says.
     pub(crate) forwarded: Option<IpAddr>,
 }
@@ -103,7 +107,9 @@ pub(crate) fn open(input: &[u8], terms: &Terms, date: &str) -> Result<Option<Ope
     response += "\r\n";
     let forwarded = FORWARDED.iter().find_map(|name| find(name).0);
     let forwarded = forwarded.and_then(|list| list.split(',').next()?.trim().parse().ok());
-    Ok(Some(Opening { response: response.into_bytes(), size, forwarded }))
+    let path = request.path.and_then(|path| path.split('?').next());
+    let is_stream = path == Some(STREAM_PATH);
+    Ok(Some(Opening { response: response.into_bytes(), size, is_stream, forwarded }))
 }
 
 /// Value of the first header of that name, and how many there are.

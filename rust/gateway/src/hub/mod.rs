@@ -11,9 +11,11 @@ mod handshake;
 mod mailbox;
 mod metrics;
 mod notices;
+mod numbered;
 mod queue;
 mod serve;
 mod state;
+mod stream;
 mod subscribing;
 mod topics;
 
@@ -33,6 +35,8 @@ pub use desk::Desk;
 pub use frames::Closing;
 pub use metrics::HubMetrics;
 pub use notices::{Answer, Notice, Request};
+pub use numbered::Step;
+pub use stream::{CHANNELS, Channel, STREAM_PATH};
 pub use topics::{Family, Items, Publication};
 
 use mailbox::{Command, Mailbox};
@@ -86,6 +90,8 @@ pub struct HubOptions {
     pub subscriptions_max: usize,
     /// Frames that a connection may send in a second; 0 for no bound.
     pub frames_per_second_max: u32,
+    /// Bounds of connections that speak the stream, in the place of those above.
+    pub stream: StreamLimits,
     /// Threads that serve.
     pub threads: usize,
     /// Whether other processes may listen on the same port.
@@ -111,8 +117,33 @@ impl Default for HubOptions {
             connections_per_address_max: 0,
             subscriptions_max: 1_024,
             frames_per_second_max: 0,
+            stream: StreamLimits::default(),
             threads: 1,
             is_shared: false,
+        }
+    }
+}
+
+/// Bounds of one connection to [`STREAM_PATH`].
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLimits {
+    /// Largest message of a client, and largest frame.
+    pub message_bytes_max: usize,
+    /// Frames in a second; 0 for no bound.
+    pub frames_per_second_max: u32,
+    /// Subscriptions.
+    pub subscriptions_max: usize,
+    /// Silence after which a ping is sent; twice as much closes. Zero for never.
+    pub ping_interval: Duration,
+}
+
+impl Default for StreamLimits {
+    fn default() -> StreamLimits {
+        StreamLimits {
+            message_bytes_max: 64 * 1024,
+            frames_per_second_max: 10,
+            subscriptions_max: 200,
+            ping_interval: Duration::from_secs(20),
         }
     }
 }

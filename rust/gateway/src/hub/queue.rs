@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use super::frames::Frame;
 
 /// Bytes that an entry costs beside its frame.
-const ENTRY_BYTES: usize = 32;
+pub(crate) const ENTRY_BYTES: usize = 32;
 
 /// Entries that an empty queue keeps room for.
 const KEPT_ENTRIES: usize = 8;
@@ -47,6 +47,11 @@ impl Queue {
         self.bytes = self.bytes - entry.len() + frame.len();
         *entry = Frame::clone(frame);
         true
+    }
+
+    /// Names what is out already.
+    pub(crate) fn past(&self) -> Slot {
+        Slot(self.first.wrapping_sub(1))
     }
 
     /// Bytes that the connection keeps for its reader.

@@ -3,7 +3,7 @@
 //! A turn: take events, read and hand messages to the dialect, send questions on, take answers and
 //! commands in, write each connection that has something once. An idle connection holds no buffers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
@@ -100,6 +100,7 @@ impl Thread {
             open_count: 0,
             addresses: HashMap::new(),
             topics: Topics::default(),
+            lingering: VecDeque::new(),
             backends: backends.to_vec(),
             sessions: sessions.collect(),
             outbox,
@@ -311,6 +312,8 @@ impl Thread {
             frame_bytes_max: core.options.frame_bytes_max,
             message_bytes_max: core.options.message_bytes_max,
         };
+        let most = core.options.stream.message_bytes_max;
+        let stream_limits = FrameLimits { frame_bytes_max: most, message_bytes_max: most };
         let mut consumed = 0;
         while consumed < input.len() {
             let now_ms = core.now_ms;
@@ -325,6 +328,7 @@ impl Thread {
                     if !connection.may_read() {
                         return consumed;
                     }
+                    let limits = if connection.is_stream { stream_limits } else { limits };
                     (connection.seen_ms, connection.is_pinged) = (now_ms, false);
                     let incoming = match connection.assembler.next(&mut input[consumed..], limits) {
                         Ok(None) => return consumed,
@@ -379,5 +383,6 @@ impl Thread {
         for place in 0..self.core.places.len() {
             self.core.look_after(place as u32);
         }
+        self.core.forget_topics();
     }
 }

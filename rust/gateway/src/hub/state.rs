@@ -2,7 +2,7 @@
 //!
 //! Apart from the thread's poll and dialect, so that a dialect can use it through a [`super::Desk`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub(super) struct Core {
     /// Open connections by client, while that is bounded.
     pub(super) addresses: HashMap<IpAddr, u32>,
     pub(super) topics: Topics,
+    /// Numbered topics without subscribers: since when, and which; oldest first.
+    pub(super) lingering: VecDeque<(u64, u32)>,
     pub(super) backends: Vec<Option<Arc<dyn Backend>>>,
     pub(super) sessions: Vec<Option<Box<dyn Session>>>,
     pub(super) outbox: Outbox,
@@ -129,6 +131,7 @@ impl Core {
                 }
                 if let Some(connection) = self.connection(place) {
                     connection.phase = Phase::Open;
+                    connection.is_stream = opening.is_stream;
                     connection.seen_ms = now_ms;
                 }
                 self.send(place, opening.response.into());
@@ -168,8 +171,11 @@ impl Core {
 
     /// Counts a frame; whether it is one too many of this second.
     pub(super) fn is_too_much(&mut self, place: u32) -> bool {
-        let (most, now_ms) = (self.options.frames_per_second_max, self.now_ms);
+        let (all, stream) =
+            (self.options.frames_per_second_max, self.options.stream.frames_per_second_max);
+        let now_ms = self.now_ms;
         let Some(connection) = self.connection(place) else { return false };
+        let most = if connection.is_stream { stream } else { all };
         if now_ms - connection.second_ms >= 1_000 {
             (connection.second_ms, connection.frames) = (now_ms, 0);
         }
@@ -230,7 +236,7 @@ impl Core {
                 let Some((place, connection)) = self.named(id) else { return };
                 connection.unanswered -= 1;
                 if connection.user.replace(user).is_some_and(|before| before != user) {
-                    self.leave(place, |family| family.is_private);
+                    self.leave(place, |topic| topic.family.is_private);
                 }
                 self.send(place, answer);
                 self.activate(place);
@@ -370,7 +376,12 @@ impl Core {
                 self.write(place);
             }
             Phase::Open => {
-                let (interval, keep_alive) = (options.ping_interval, options.keep_alive);
+                let keep_alive = options.keep_alive;
+                let interval = if connection.is_stream {
+                    options.stream.ping_interval
+                } else {
+                    options.ping_interval
+                };
                 let is_deaf = !interval.is_zero() && silent > 2 * interval;
                 if is_deaf || (!keep_alive.is_zero() && silent > keep_alive) {
                     count(&self.metrics.expired);

@@ -5,11 +5,28 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::connection::{Phase, Subscription};
 use super::frames::{Closing, Frame};
+use super::numbered::Standing;
 use super::state::Core;
-use super::topics::{Due, Family, Publication, Subscriber};
+use super::topics::{Due, Family, Publication, Subscriber, Topic};
 use crate::metrics::count;
 
+/// How long a numbered topic is kept up for those who come back after the last left.
+const LINGER_MS: u64 = 30_000;
+
+/// Topics that are kept up for nobody at once.
+const LINGERING_MAX: usize = 512;
+
 impl Core {
+    /// Subscriptions that a connection may have.
+    pub(super) fn subscriptions_max(&mut self, place: u32) -> usize {
+        let is_stream = self.connection(place).is_some_and(|connection| connection.is_stream);
+        if is_stream {
+            self.options.stream.subscriptions_max
+        } else {
+            self.options.subscriptions_max
+        }
+    }
+
     pub(super) fn hears_private(&mut self, place: u32) -> bool {
         let Core { topics, places, .. } = self;
         let Some(connection) = &places[place as usize].connection else { return false };
@@ -71,7 +88,7 @@ impl Core {
 
     /// Ends a connection once everything before is written.
     pub(super) fn subscribe(&mut self, place: u32, name: &str, family: Family) -> bool {
-        let most = self.options.subscriptions_max;
+        let most = self.subscriptions_max(place);
         let Core { topics, places, notices, metrics, .. } = self;
         let Some(connection) = places[place as usize].connection.as_mut() else { return false };
         let known = topics.find(name);
@@ -88,6 +105,7 @@ impl Core {
         let position = topic.subscribers.len() as u32;
         connection.subscriptions.push(Subscription { topic: id, position });
         let position = connection.subscriptions.len() as u32 - 1;
+        topic.empty_since_ms = None;
         topic.subscribers.push(Subscriber { place, position, slot: None });
         metrics.subscriptions.fetch_add(1, Relaxed);
         if is_new {
@@ -117,16 +135,57 @@ impl Core {
         }
     }
 
+    /// Sends what a newcomer of one topic gets: what he missed behind where he stood, or the whole. A
+    /// topic that has nothing yet sends it with its first publication.
+    pub(super) fn welcome_to(&mut self, place: u32, name: &str, standing: Option<Standing>) {
+        let Core { topics, places, .. } = self;
+        let Some(id) = topics.find(name) else { return };
+        let Some(connection) = places[place as usize].connection.as_mut() else { return };
+        let mine = connection.subscriptions.iter().find(|mine| mine.topic == id);
+        let Some(position) = mine.map(|mine| mine.position as usize) else { return };
+        let topic = topics.get(id);
+        if topic.subscribers[position].slot.is_some() {
+            return;
+        }
+        let missed = standing.and_then(|standing| topic.missed(standing));
+        let mut slot = missed.is_some().then(|| connection.queue.past());
+        let due = missed.or_else(|| topic.snapshot().map(|snapshot| vec![snapshot]));
+        for frame in due.into_iter().flatten() {
+            count(&self.metrics.pushes);
+            slot = self.send(place, frame);
+            if self.connection(place).is_none_or(|open| open.phase == Phase::Closing) {
+                return;
+            }
+        }
+        self.topics.get(id).subscribers[position].slot = slot;
+    }
+
+    /// Forgets the topics to which nobody came back.
+    pub(super) fn forget_topics(&mut self) {
+        let Core { topics, notices, metrics, lingering, now_ms, .. } = self;
+        while let Some(&(since_ms, id)) = lingering.front()
+            && *now_ms - since_ms > LINGER_MS
+        {
+            lingering.pop_front();
+            if topics.is_empty_since(id, since_ms)
+                && let Some(topic) = topics.close(id)
+            {
+                metrics.topics.fetch_sub(1, Relaxed);
+                notices.watch(&topic.name, topic.family.is_reported, false);
+            }
+        }
+    }
+
     /// Ends the connection's subscriptions to topics of some families.
-    pub(super) fn leave(&mut self, place: u32, is_left: impl Fn(Family) -> bool) {
-        let Core { topics, places, notices, metrics, .. } = self;
+    pub(super) fn leave(&mut self, place: u32, is_left: impl Fn(&Topic) -> bool) {
+        let Core { topics, places, notices, metrics, lingering, now_ms, .. } = self;
         let mut at = 0;
         while let Some(connection) = places[place as usize].connection.as_mut()
             && let Some(subscription) = connection.subscriptions.get(at)
         {
             let (id, position) = (subscription.topic, subscription.position as usize);
             let topic = topics.get(id);
-            if !is_left(topic.family) {
+            if !is_left(topic) {
                 at += 1;
                 continue;
             }
@@ -142,9 +201,13 @@ impl Core {
                 if let Some(connection) = places[other].connection.as_mut() {
                     connection.subscriptions[theirs].position = position as u32;
                 }
-            } else if topic.subscribers.is_empty()
-                && let Some(topic) = topics.close(id)
-            {
+            } else if topic.subscribers.is_empty() {
+                if topic.is_numbered() && lingering.len() < LINGERING_MAX {
+                    topic.empty_since_ms = Some(*now_ms);
+                    lingering.push_back((*now_ms, id));
+                    continue;
+                }
+                let Some(topic) = topics.close(id) else { continue };
                 metrics.topics.fetch_sub(1, Relaxed);
                 notices.watch(&topic.name, topic.family.is_reported, false);
             }

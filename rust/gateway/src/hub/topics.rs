@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::frames::{Frame, Opcode, frame, text};
+use super::numbered::{Numbered, Standing, Step};
 use super::queue::Slot;
 
 /// Items that a topic keeps for newcomers. Source: the original's list of deals.
@@ -38,6 +39,8 @@ pub enum Publication {
     Items(Arc<Items>),
     /// A frame for who is there; nothing is kept.
     Message(Arc<[u8]>),
+    /// The next step of a numbered channel.
+    Step(Arc<Step>),
 }
 
 impl Publication {
@@ -57,6 +60,9 @@ impl Publication {
             Publication::State { update, snapshot } => update.len() + snapshot.len(),
             Publication::Items(items) => items.members.iter().map(|(_, text)| text.len()).sum(),
             Publication::Message(message) => message.len(),
+            Publication::Step(step) => {
+                step.snapshot.len() + step.update.as_ref().map_or(0, |update| update.len())
+            }
         }
     }
 }
@@ -82,6 +88,7 @@ enum Kept {
     Nothing,
     State(Frame),
     Items(List),
+    Numbered(Numbered),
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +107,8 @@ pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) family: Family,
     pub(crate) subscribers: Vec<Subscriber>,
+    /// When the last subscriber left, while the topic waits for one who comes back.
+    pub(crate) empty_since_ms: Option<u64>,
     kept: Kept,
 }
 
@@ -141,8 +150,13 @@ impl Topics {
             return (id, false);
         }
         let name: Arc<str> = name.into();
-        let topic =
-            Topic { name: Arc::clone(&name), family, subscribers: Vec::new(), kept: Kept::Nothing };
+        let topic = Topic {
+            name: Arc::clone(&name),
+            family,
+            subscribers: Vec::new(),
+            empty_since_ms: None,
+            kept: Kept::Nothing,
+        };
         let id = match self.free.pop() {
             Some(id) => {
                 self.topics[id as usize] = Some(topic);
@@ -165,6 +179,12 @@ impl Topics {
         Some(topic)
     }
 
+    /// Whether a topic is open and lost its last subscriber then.
+    pub(crate) fn is_empty_since(&self, id: u32, since_ms: u64) -> bool {
+        let topic = self.topics[id as usize].as_ref();
+        topic.is_some_and(|topic| topic.empty_since_ms == Some(since_ms))
+    }
+
     /// # Panics
     /// When the topic was closed: whoever holds an id is among its subscribers.
     pub(crate) fn get(&mut self, id: u32) -> &mut Topic {
@@ -179,7 +199,19 @@ impl Topic {
             Kept::Nothing => None,
             Kept::State(frame) => Some(Frame::clone(frame)),
             Kept::Items(list) => list.snapshot(),
+            Kept::Numbered(numbered) => Some(numbered.snapshot()),
         }
+    }
+
+    /// Whether somebody who comes back can go on from where he stood.
+    pub(crate) fn is_numbered(&self) -> bool {
+        matches!(self.kept, Kept::Numbered(_))
+    }
+
+    /// What somebody missed who stood there; `None` when he must start again.
+    pub(crate) fn missed(&self, standing: Standing) -> Option<Vec<Frame>> {
+        let Kept::Numbered(numbered) = &self.kept else { return None };
+        Some(numbered.missed(standing)?.collect())
     }
 
     /// Takes a publication in; what is due then.
@@ -196,6 +228,20 @@ impl Topic {
                 }
                 let Kept::Items(list) = &mut self.kept else { unreachable!("it was just made") };
                 Due::Items(list.apply(items))
+            }
+            Publication::Step(step) => {
+                if !matches!(self.kept, Kept::Numbered(_)) {
+                    self.kept = Kept::Numbered(Numbered::new());
+                }
+                let Kept::Numbered(numbered) = &mut self.kept else {
+                    unreachable!("it was just made")
+                };
+                let update = numbered.apply(step);
+                if step.is_conflated {
+                    Due::State { update, snapshot: numbered.snapshot() }
+                } else {
+                    Due::Items(vec![update])
+                }
             }
         }
     }
