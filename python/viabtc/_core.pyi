@@ -307,7 +307,7 @@ class FeedBatch:
 
 @final
 class Slice:
-    """A state to be written to slice tables."""
+    """A state to be written to slice tables, or compared with them."""
 
     @staticmethod
     def of_newest_snapshot(directory: str, rendering: str) -> Slice | None:
@@ -318,6 +318,31 @@ class Slice:
 
         Raises:
             StartError: the snapshot cannot be read.
+        """
+
+    @staticmethod
+    def of_tables(
+        config: str,
+        rendering: str,
+        *,
+        time_us: int,
+        last_order: int,
+        last_deal: int,
+        operlog_id: int,
+        balances: Sequence[tuple[int, str, int, str]],
+        orders: Sequence[tuple[int, int, int, int, int, str, Sequence[str]]],
+    ) -> Slice:
+        """What somebody else wrote; the arguments are those of `take_over`.
+
+        Raises:
+            ConfigError, StartError, ValueError: it does not fit together.
+        """
+
+    def redo(self, operations: Sequence[tuple[int, int, int, bytes]]) -> None:
+        """Applies entries of a log behind the last, as `take_over` does.
+
+        Raises:
+            StartError: an entry is missing, or cannot be applied; those before it are.
         """
 
     @property

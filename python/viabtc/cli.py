@@ -439,6 +439,27 @@ def migrate(
 
 
 @app.command()
+def shadow(
+    source: Annotated[
+        Path,
+        typer.Option("--from", help="The running original's matchengine file.", show_default=False),
+    ],
+    slices: Annotated[
+        int, typer.Option(help="How many slices are compared; 0 for all that come.", min=0)
+    ] = 0,
+    *,
+    complete: Annotated[
+        bool,
+        typer.Option("--complete", help="The log begins with the first entry ever: begin there."),
+    ] = False,
+) -> None:
+    """Follow a running original's operation log and compare with each slice; 1 when different."""
+    from viabtc import shadow as beside
+
+    raise SystemExit(beside.shadow(source, slices, is_complete=complete))
+
+
+@app.command()
 def audit(
     control: Annotated[
         str, typer.Option(help="Control app of an engine.")

@@ -49,7 +49,8 @@ async def _migrate(settings: MatchengineSettings) -> int:
     assert settings.databases is not None  # noqa: S101 - the caller looked
     source = LogReader(MysqlReader(settings.databases.log, 1))
     try:
-        piece = await source.slice()
+        slices = await source.slices()
+        piece = await source.content(slices[-1] if slices else None)
         operations = [
             operation async for page in source.operations(piece["operlog_id"]) for operation in page
         ]

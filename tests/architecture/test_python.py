@@ -34,6 +34,7 @@ COMPOSITION: Final = {
     "cli": "starts everything",
     "__main__": "is the command line",
     "migrate": "makes the files of a matchengine from its configuration",
+    "shadow": "compares with the databases of a matchengine's configuration",
 }
 """Parts that may import services, with the reason."""
 

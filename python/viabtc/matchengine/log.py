@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from viabtc.edges.mysql import MysqlReader
+from viabtc.edges.store import balance_table, order_table
 
 _COMMANDS: Final = {
     "update_balance": 102,
@@ -32,29 +33,32 @@ class LogReader:
     async def close(self) -> None:
         await self._reader.close()
 
-    async def slice(self) -> dict[str, Any]:
-        """The newest slice, as `take_over` wants it; an empty one when there is none."""
+    async def slices(self, after: int = 0) -> list["SliceRow"]:
+        """Slices that were registered behind the one with the id `after`, oldest first."""
         rows = await self._reader.fetch(
-            "SELECT time, end_oper_id, end_order_id, end_deals_id FROM slice_history"
-            " ORDER BY id DESC LIMIT 1",
-            (),
+            "SELECT id, time, end_oper_id, end_order_id, end_deals_id FROM slice_history"
+            " WHERE id > %s ORDER BY id",
+            (after,),
         )
-        if not rows:
+        return [SliceRow(*row) for row in rows]
+
+    async def content(self, row: "SliceRow | None") -> dict[str, Any]:
+        """A slice, as `take_over` wants it; an empty one for None."""
+        if row is None:
             counters = dict.fromkeys(("time_us", "operlog_id", "last_order", "last_deal"), 0)
             return {**counters, "balances": [], "orders": []}
-        time, operlog_id, last_order, last_deal = rows[0]
         balances = await self._all(
-            f"slice_balance_{time}", "`id`, `user_id`, `asset`, `t`, `balance`"
+            balance_table(row.time), "`id`, `user_id`, `asset`, `t`, `balance`"
         )
         orders = await self._all(
-            f"slice_order_{time}",
+            order_table(row.time),
             f"`id`, `side`, `create_time`, `update_time`, `user_id`, `market`, {_ORDER_NUMBERS}",
         )
         return {
-            "time_us": time * 1_000_000,
-            "operlog_id": operlog_id,
-            "last_order": last_order,
-            "last_deal": last_deal,
+            "time_us": row.time * 1_000_000,
+            "operlog_id": row.operlog_id,
+            "last_order": row.last_order,
+            "last_deal": row.last_deal,
             "balances": [
                 (user, asset, kind, f"{balance:f}") for _, user, asset, kind, balance in balances
             ],
@@ -79,30 +83,44 @@ class LogReader:
         sequence, digest, _ = pieces[0]
         return sequence, digest, b"".join(piece for _, _, piece in pieces)
 
-    async def operations(self, after: int) -> AsyncIterator[list["Operation"]]:
-        """Pages of the log behind an entry, in its order."""
+    async def operations(
+        self, after: int, last: int = 2**63 - 1
+    ) -> AsyncIterator[list["Operation"]]:
+        """Pages of the log behind the entry `after`, up to `last`, in its order."""
         tables = await self._reader.fetch("SHOW TABLES LIKE %s", ("operlog\\_%",))
         names = [name for (name,) in tables]
         for name in sorted(name for name in names if re.fullmatch(r"operlog_\d{8}", name)):
-            async for page in self._pages(name, "`id`, `time`, `detail`", after):
+            async for page in self._pages(name, "`id`, `time`, `detail`", after, last):
                 yield [_operation(*row) for row in page]
 
     async def _all(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         return [row async for page in self._pages(table, columns) for row in page]
 
     async def _pages(
-        self, table: str, columns: str, after: int = 0
+        self, table: str, columns: str, after: int = 0, last: int = 2**63 - 1
     ) -> AsyncIterator[list[tuple[Any, ...]]]:
         while True:
             page = await self._reader.fetch(
-                f"SELECT {columns} FROM `{table}` WHERE id > %s ORDER BY id LIMIT {_PAGE_ROWS}",  # noqa: S608
-                (after,),
+                f"SELECT {columns} FROM `{table}` WHERE id > %s AND id <= %s"  # noqa: S608
+                f" ORDER BY id LIMIT {_PAGE_ROWS}",
+                (after, last),
             )
             if page:
                 yield page
                 after = page[-1][0]
             if len(page) < _PAGE_ROWS:
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRow:
+    """What a slice is registered with."""
+
+    id: int
+    time: int
+    operlog_id: int
+    last_order: int
+    last_deal: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use viabtc_engine::{Exchange, MarketId, Side};
+use viabtc_host::config_file::read_config;
 use viabtc_host::recovery::write_state;
 use viabtc_host::snapshots::read_snapshot;
+use viabtc_host::takeover::redo;
+use viabtc_wire::request::Names;
 use viabtc_wire::rows::Field;
 use viabtc_wire::slices::{
     BALANCE_COLUMNS, BalanceKind, ORDER_COLUMNS, balance_fields, order_fields,
@@ -16,6 +19,7 @@ use viabtc_wire::sql::write_row;
 
 use crate::errors;
 use crate::feed::Value;
+use crate::takeover::{self, BalanceRow, OrderRow};
 
 /// How rows are rendered.
 #[derive(Clone, Copy)]
@@ -26,8 +30,18 @@ enum Rendering {
     Sqlite,
 }
 
-/// A state to be written to slice tables.
-#[pyclass(frozen, module = "viabtc._core")]
+impl Rendering {
+    fn named(name: &str) -> PyResult<Rendering> {
+        match name {
+            "mysql" => Ok(Rendering::Mysql),
+            "sqlite" => Ok(Rendering::Sqlite),
+            other => Err(PyValueError::new_err(format!("no rendering: {other}"))),
+        }
+    }
+}
+
+/// A state to be written to slice tables, or compared with them.
+#[pyclass(module = "viabtc._core")]
 pub(crate) struct Slice {
     exchange: Exchange,
     rendering: Rendering,
@@ -42,14 +56,44 @@ impl Slice {
         directory: PathBuf,
         rendering: &str,
     ) -> PyResult<Option<Slice>> {
-        let rendering = match rendering {
-            "mysql" => Rendering::Mysql,
-            "sqlite" => Rendering::Sqlite,
-            other => return Err(PyValueError::new_err(format!("no rendering: {other}"))),
-        };
+        let rendering = Rendering::named(rendering)?;
         let exchange = py.detach(|| read_snapshot(&directory));
         let exchange = exchange.map_err(|error| errors::start(&error))?;
         Ok(exchange.map(|exchange| Slice { exchange, rendering }))
+    }
+
+    /// Of tables that somebody else wrote.
+    #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    #[pyo3(signature = (
+        config, rendering, *, time_us, last_order, last_deal, operlog_id, balances, orders
+    ))]
+    fn of_tables(
+        py: Python<'_>,
+        config: &str,
+        rendering: &str,
+        time_us: i64,
+        last_order: u64,
+        last_deal: u64,
+        operlog_id: u64,
+        balances: Vec<BalanceRow>,
+        orders: Vec<OrderRow>,
+    ) -> PyResult<Slice> {
+        let rendering = Rendering::named(rendering)?;
+        let config = read_config(config).map_err(errors::config)?.config;
+        let counters = [last_order, last_deal, operlog_id];
+        let found = takeover::found(&config, time_us, counters, balances, &orders)?;
+        let exchange = py.detach(|| takeover::put_together(config, &found))?;
+        Ok(Slice { exchange, rendering })
+    }
+
+    /// Applies entries of a log behind the state's last: number, time, command, parameters.
+    fn redo(&mut self, py: Python<'_>, operations: Vec<(u64, i64, u32, Vec<u8>)>) -> PyResult<()> {
+        let operations = takeover::operations(operations);
+        let names = Names::new(self.exchange.config());
+        let exchange = &mut self.exchange;
+        py.detach(|| redo(exchange, &names, &operations))
+            .map_err(|error| takeover::unusable("the log does not continue the state", &error))
     }
 
     #[getter]

@@ -21,11 +21,11 @@ use crate::errors::{self, StartError};
 const FEE_SCALE: u8 = 12;
 
 /// A row of a slice's balances: user, asset, kind (1 available, 2 frozen), balance.
-type BalanceRow = (u32, String, u8, String);
+pub(crate) type BalanceRow = (u32, String, u8, String);
 
 /// A row of a slice's orders: id, side, times of creation and change in microseconds, user, market, then
 /// the texts of price, amount, taker and maker fee, left, deal_stock, deal_money and deal_fee.
-type OrderRow = (u64, u8, i64, i64, u32, String, [String; 8]);
+pub(crate) type OrderRow = (u64, u8, i64, i64, u32, String, [String; 8]);
 
 /// Puts a slice together, redoes the log behind it, and makes the journal of `directory` begin so.
 #[pyfunction]
@@ -46,19 +46,12 @@ pub(crate) fn take_over<'py>(
     operations: Vec<(u64, i64, u32, Vec<u8>)>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let config = read_config(config).map_err(errors::config)?.config;
-    let found = Found {
-        time: Time(time_us),
-        last_order,
-        last_deal,
-        operlog_id,
-        balances: read_balances(&config, balances)?,
-        orders: orders.iter().map(|row| read_order(&config, row)).collect::<PyResult<_>>()?,
-    };
+    let counters = [last_order, last_deal, operlog_id];
+    let found = found(&config, time_us, counters, balances, &orders)?;
     let operations = self::operations(operations);
     let exchange = py.detach(|| {
         let names = Names::new(&config);
-        let mut exchange = Exchange::take_over(config, &found)
-            .map_err(|error| unusable("the slice does not fit together", &error))?;
+        let mut exchange = put_together(config, &found)?;
         redo(&mut exchange, &names, &operations)
             .map_err(|error| unusable("the log does not continue the slice", &error))?;
         exchange.begin_anew();
@@ -67,6 +60,30 @@ pub(crate) fn take_over<'py>(
         Ok::<Exchange, PyErr>(exchange)
     })?;
     report(py, &exchange)
+}
+
+/// What slice tables hold. Counters: the last order, the last deal, the last entry of the log.
+pub(crate) fn found(
+    config: &Config,
+    time_us: i64,
+    [last_order, last_deal, operlog_id]: [u64; 3],
+    balances: Vec<BalanceRow>,
+    orders: &[OrderRow],
+) -> PyResult<Found> {
+    Ok(Found {
+        time: Time(time_us),
+        last_order,
+        last_deal,
+        operlog_id,
+        balances: read_balances(config, balances)?,
+        orders: orders.iter().map(|row| read_order(config, row)).collect::<PyResult<_>>()?,
+    })
+}
+
+/// The state that slice tables hold.
+pub(crate) fn put_together(config: Config, found: &Found) -> PyResult<Exchange> {
+    Exchange::take_over(config, found)
+        .map_err(|error| unusable("the slice does not fit together", &error))
 }
 
 /// Entries of an operation log: number, time, command, parameters.
@@ -180,7 +197,7 @@ fn wrong(what: &str) -> PyErr {
     PyValueError::new_err(format!("the slice holds {what}"))
 }
 
-fn unusable(what: &str, error: &dyn std::fmt::Display) -> PyErr {
+pub(crate) fn unusable(what: &str, error: &dyn std::fmt::Display) -> PyErr {
     StartError::new_err((
         format!("{what}: {error}"),
         "check that the file is the one that the original ran with, and that it had stopped",
