@@ -222,13 +222,21 @@ fn scan(text: &str) -> Result<(u128, i64, bool), ParseError> {
         }
         _ => false,
     };
+    /// Digits that 64 bits always hold.
+    const NARROW_DIGITS: u32 = 19;
     let (mut coefficient, mut kept, mut exponent) = (0u128, 0u32, 0i64);
     let (mut digits, mut has_point, mut position) = (0usize, false, 0usize);
+    let mut narrow = 0u64;
     while let Some(&byte) = bytes.get(position) {
         match byte {
             b'0'..=b'9' => {
                 digits += 1;
-                if kept < DIGITS_MAX {
+                if kept < NARROW_DIGITS {
+                    narrow = narrow * 10 + u64::from(byte - b'0');
+                    coefficient = u128::from(narrow);
+                    kept += u32::from(narrow != 0);
+                    exponent -= i64::from(has_point);
+                } else if kept < DIGITS_MAX {
                     coefficient = coefficient * 10 + u128::from(byte - b'0');
                     kept += u32::from(coefficient != 0);
                     exponent -= i64::from(has_point);
@@ -312,30 +320,74 @@ pub fn write_stripped(coefficient: i128, scale: u8, out: &mut Vec<u8>) {
     write_digits(coefficient, scale, true, out);
 }
 
+/// Most decimals of nearly every number; its text is put together in a buffer that is quickly made.
+const SCALE_USUAL: usize = 40;
+
+/// Room for all digits of 128 bits with [`SCALE_USUAL`] decimals, and for those of any scale.
+const ROOM_USUAL: usize = 48;
+const ROOM: usize = 257;
+
 fn write_digits(coefficient: i128, scale: u8, is_stripped: bool, out: &mut Vec<u8>) {
+    if usize::from(scale) <= SCALE_USUAL {
+        write_digits_in::<ROOM_USUAL>(coefficient, scale, is_stripped, out);
+    } else {
+        write_digits_in::<ROOM>(coefficient, scale, is_stripped, out);
+    }
+}
+
+/// Two digits of each number below 100.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
+
+/// Puts the digits of `number` before `end`, where zeros are; where they begin.
+#[inline]
+fn put_digits(mut number: u64, digits: &mut [u8], mut end: usize) -> usize {
+    while number >= 100 {
+        end -= 2;
+        digits[end..end + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
+    }
+    if number >= 10 {
+        end -= 2;
+        digits[end..end + 2].copy_from_slice(&PAIRS[number as usize]);
+    } else if number > 0 {
+        end -= 1;
+        digits[end] = b'0' + number as u8;
+    }
+    end
+}
+
+#[inline]
+fn write_digits_in<const LENGTH: usize>(
+    coefficient: i128,
+    scale: u8,
+    is_stripped: bool,
+    out: &mut Vec<u8>,
+) {
+    /// Digits of one 64-bit part of a longer number.
+    const PART_DIGITS: usize = 18;
+    const PART: u128 = 10u128.pow(PART_DIGITS as u32);
     let scale = usize::from(scale);
-    // 39 digits of a u128 or 255 decimals, whichever is more, and one before the point.
-    let mut digits = [b'0'; 257];
-    let mut start = digits.len();
+    let mut digits = [b'0'; LENGTH];
+    let mut end = LENGTH;
     let mut magnitude = coefficient.unsigned_abs();
     while magnitude > u128::from(u64::MAX) {
-        let mut part = (magnitude % 1_000_000_000_000_000_000) as u64;
-        magnitude /= 1_000_000_000_000_000_000;
-        for _ in 0..18 {
-            start -= 1;
-            digits[start] = b'0' + (part % 10) as u8;
-            part /= 10;
-        }
+        let rest = magnitude / PART;
+        put_digits((magnitude - rest * PART) as u64, &mut digits, end);
+        end -= PART_DIGITS;
+        magnitude = rest;
     }
-    let mut part = magnitude as u64;
-    while part != 0 {
-        start -= 1;
-        digits[start] = b'0' + (part % 10) as u8;
-        part /= 10;
-    }
-    let point = digits.len() - scale;
+    let start = put_digits(magnitude as u64, &mut digits, end);
+    let point = LENGTH - scale;
     let start = start.min(point - 1);
-    let mut end = digits.len();
+    let mut end = LENGTH;
     if is_stripped {
         while end > point && digits[end - 1] == b'0' {
             end -= 1;
@@ -473,6 +525,44 @@ mod tests {
         assert_eq!((fee.units_floor(4), fee.units_ceil(4)), (10_010, 10_010));
         assert_eq!(fee.compare(Decimal { coefficient: 10_010, scale: 4 }), Ordering::Equal);
         assert_eq!(fee.compare(Decimal { coefficient: 2, scale: 0 }), Ordering::Less);
+    }
+
+    /// Against the integers' own text, around every power of ten and of two.
+    #[test]
+    fn digits_are_those_of_the_integers() {
+        let mut values = Vec::from([0, 1, 9, 10, 99, 100, i128::MAX, i128::MIN]);
+        for exponent in 1..=38 {
+            let power = power_of_ten(exponent);
+            values.extend([power - 1, power, power + 1, -power, power / 7 * 3]);
+        }
+        for bit in 1..127 {
+            values.extend([(1i128 << bit) - 1, 1 << bit, -(1 << bit)]);
+        }
+        for &value in &values {
+            assert_eq!(plain(value, 0), alloc::format!("{value}"));
+            for scale in [1, 8, 40, 41, u8::MAX] {
+                let text = plain(value, scale);
+                let (whole, decimals) = text.split_once('.').expect("there are decimals");
+                assert_eq!(decimals.len(), usize::from(scale), "{value} {scale}");
+                let sign = if value < 0 { "-" } else { "" };
+                let digits = alloc::format!("{}{decimals}", whole.trim_start_matches('-'));
+                let digits = digits.trim_start_matches('0');
+                let expected = alloc::format!("{}", value.unsigned_abs());
+                assert_eq!(digits, expected.trim_start_matches('0'), "{value} {scale}");
+                assert!(text.starts_with(sign), "{value} {scale}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_texts_are_read_digit_by_digit() {
+        for digits in 1..=34 {
+            let text = "9".repeat(digits);
+            let scale = digits.saturating_sub(22) as u8;
+            let (whole, decimals) = text.split_at(digits - usize::from(scale));
+            let value = alloc::format!("{whole}.{decimals}");
+            assert_eq!(parse_fixed(&value, scale), Ok(power_of_ten(digits as u32) - 1), "{value}");
+        }
     }
 
     #[test]

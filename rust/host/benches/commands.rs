@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 use flow::{Flow, cpu_nanoseconds};
-use viabtc_engine::{Command, Config, Events, Exchange, Side, decimal};
+use viabtc_engine::{Command, Config, Events, Exchange, Side, WARM_GROUP, decimal};
 use viabtc_host::codec::{Origin, command_number, write_command, write_feed_entry};
 use viabtc_host::record::KIND_COMMAND;
 use viabtc_host::recovery::{Replay, write_state};
@@ -109,20 +109,29 @@ fn text(flow: &Flow, mut exchange: Exchange) -> u64 {
         .collect();
     let (mut events, mut reply, mut feed) = (Events::new(), Vec::new(), Vec::new());
     let started = cpu_nanoseconds();
-    for (number, params) in &requests {
-        let Ok(Request::Write(command)) = decode(*number, params.as_bytes(), &names) else {
-            panic!("{number} {params} is a write");
-        };
-        let sequence = exchange.sequence() + 1;
-        events.clear();
-        let outcome = exchange.apply(flow::stamp(sequence), &command, &mut events);
-        let outcome = outcome.map(|()| &events[..]);
-        reply.clear();
-        write_outcome(*number, outcome, names.config(), sequence as i64, &mut reply);
-        feed.clear();
-        let origin = Origin { command: *number, operlog_id: sequence, config: 1 };
-        write_feed_entry(origin, params.as_bytes(), &events, &mut feed);
-        black_box((&reply, &feed));
+    let mut commands = Vec::new();
+    for group in requests.chunks(WARM_GROUP) {
+        // As in the host: a batch was decoded before the engine sees it.
+        commands.clear();
+        commands.extend(group.iter().map(|(number, params)| {
+            match decode(*number, params.as_bytes(), &names) {
+                Ok(Request::Write(command)) => command,
+                other => panic!("{number} {params} is a write, not {other:?}"),
+            }
+        }));
+        exchange.warm(commands.iter());
+        for ((number, params), command) in group.iter().zip(&commands) {
+            let sequence = exchange.sequence() + 1;
+            events.clear();
+            let outcome = exchange.apply(flow::stamp(sequence), command, &mut events);
+            let outcome = outcome.map(|()| &events[..]);
+            reply.clear();
+            write_outcome(*number, outcome, names.config(), sequence as i64, &mut reply);
+            feed.clear();
+            let origin = Origin { command: *number, operlog_id: sequence, config: 1 };
+            write_feed_entry(origin, params.as_bytes(), &events, &mut feed);
+            black_box((&reply, &feed));
+        }
     }
     flow.commands.len() as u64 * 1_000_000_000 / (cpu_nanoseconds() - started)
 }

@@ -35,7 +35,9 @@ impl Writer<'_> {
             128 - if value < 0 { (!value).leading_zeros() } else { value.leading_zeros() };
         let length = (significant / 8 + 1) as usize;
         self.0.push(length as u8);
-        self.0.extend_from_slice(&value.to_le_bytes()[..length]);
+        // All sixteen bytes are one store; a copy of some of them would be a call.
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self.0.truncate(self.0.len() - (16 - length));
     }
 
     /// `u32` length, then the bytes.

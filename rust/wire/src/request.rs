@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
 use viabtc_engine::command::{CancelOrder, PlaceLimit, PlaceMarket, UpdateBalance};
 use viabtc_engine::decimal::{parse_fixed, power_of_ten};
 use viabtc_engine::{
@@ -19,12 +20,13 @@ pub const LIMIT_MAX: usize = 101;
 /// Most characters of `business`: what the column holds.
 pub const REASON_CHARACTERS_MAX: usize = 30;
 
-/// Names of assets and markets, by their text.
+/// Names of assets and markets, by their text. Names are the configuration's, so that nobody outside can
+/// choose ones that collide.
 #[derive(Clone, Debug)]
 pub struct Names {
     config: Config,
-    assets: HashMap<String, AssetId>,
-    markets: HashMap<String, MarketId>,
+    assets: HashMap<String, AssetId, FixedState>,
+    markets: HashMap<String, MarketId, FixedState>,
 }
 
 impl Names {
