@@ -122,6 +122,40 @@ def matchengine(
     raise SystemExit(run_service(replace(service, read=read), config))
 
 
+def start_in_background(service: str) -> int:
+    """What `<service>.exe` does; the exit code."""
+    from viabtc.service.background import start
+
+    return start(load_service(service), sys.argv[1:])
+
+
+@app.command("watch-process")
+def watch_process(
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
+    config: ConfigFile,
+) -> None:
+    """Run a service and start it again within a second of any end, without systemd."""
+    from viabtc.service.background import watch
+
+    if service not in SERVICES:
+        raise typer.BadParameter(f'"{service}" is not one of {", ".join(SERVICES)}')
+    raise SystemExit(watch(load_service(service), config))
+
+
+@app.command()
+def install(
+    prefix: Annotated[Path, typer.Option(help="Where `<service>/bin` and the rest go.")],
+    conf: Annotated[
+        Path | None, typer.Option(help="Folder of `<service>.json`, such as deploy/config.")
+    ] = None,
+) -> None:
+    """Lay programs, logs, settings and scripts out as the original has them."""
+    from viabtc.install import install as lay_out
+    from viabtc.status import CONTROLS
+
+    raise SystemExit(lay_out(prefix, CONTROLS, conf))
+
+
 def _place(name: str, text: str) -> Place:
     place = read_place(text)
     if place is None:

@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 
 from harness.processes import Running
 from viabtc.cli import load_service
-from viabtc.service import run
+from viabtc.service import logs, run
 from viabtc.service.control import build_control
 
 MODULES: Final = (
@@ -120,7 +120,7 @@ def main() -> None:
     for name in MODULES:
         importlib.import_module(name)
     # FastAPI compiles patterns when the first app is built and when the first request comes.
-    build_control("none", run.Part())
+    build_control("none", run.Part(), logs.set_up("none", logs.TERMINAL))
     inspect.getsource(build_control)
     gc.freeze()
     for line in sys.stdin:

@@ -108,7 +108,8 @@ def main(settings: RunSettings) -> int:
     Raises:
         StartFailure: it cannot start.
     """
-    log = logs.set_up("run", logs.TERMINAL)
+    written = logs.set_up("run", logs.TERMINAL)
+    log = written.log
     for warning in settings.warnings:
         log.warning("configuration", key=warning.key, what=warning.what, right=warning.right)
 
@@ -160,7 +161,7 @@ def main(settings: RunSettings) -> int:
                 "marketprice": market,
                 "readhistory": history.service,
             }
-            app = _build_app(part, callers, tokens)
+            app = _build_app(part, callers, tokens, written)
             await stack.enter_async_context(run.serving(app, rest))
             print(_banner(part, tokens), flush=True)
             code = await run.until_stopped(part)
@@ -171,7 +172,9 @@ def main(settings: RunSettings) -> int:
     return run.run(serve)
 
 
-def _build_app(part: ExchangePart, callers: Mapping[str, "Caller"], tokens: Tokens) -> "FastAPI":
+def _build_app(
+    part: ExchangePart, callers: Mapping[str, "Caller"], tokens: Tokens, written: logs.Logs
+) -> "FastAPI":
     # Imported when the data ports already serve.
     from viabtc.contract.asyncapi import asyncapi
     from viabtc.contract.openrpc import openrpc
@@ -195,7 +198,7 @@ def _build_app(part: ExchangePart, callers: Mapping[str, "Caller"], tokens: Toke
     async def channels() -> dict[str, Any]:
         return asyncapi(__version__)
 
-    app.mount("/control", build_control("run", part))
+    app.mount("/control", build_control("run", part, written))
     return app
 
 

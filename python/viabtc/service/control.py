@@ -1,9 +1,9 @@
 """The control app of a service: health, metrics, status. It owns the event loop of the process."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Response
+from fastapi import Body, FastAPI, HTTPException, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -16,11 +16,13 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from viabtc import __version__
+from viabtc.protocol.logline import LEVELS
+from viabtc.service.logs import Logs
 from viabtc.service.run import Figures, Part
 
 
-def build_control(service: str, part: Part) -> FastAPI:
-    """Builds the app of the service called `service` over what it is made of."""
+def build_control(service: str, part: Part, written: Logs) -> FastAPI:
+    """Builds the app of the service called `service` over what it is made of, and its log."""
     app = FastAPI(title=f"viabtc {service} control", openapi_url="/openapi.json")
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -49,6 +51,23 @@ def build_control(service: str, part: Part) -> FastAPI:
     def metrics() -> Response:
         """Figures in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/log/levels")
+    def show_levels() -> dict[str, list[str]]:
+        """Levels whose lines are written."""
+        return {"levels": [level for level in LEVELS if level in written.levels]}
+
+    @app.put("/log/levels")
+    async def set_levels(levels: Annotated[list[str], Body(embed=True)]) -> dict[str, list[str]]:
+        """Writes these levels, and no others, from now on; the next start reads the file again."""
+        unknown = set(levels) - set(LEVELS)
+        if unknown:
+            right = f"some of {', '.join(LEVELS)}"
+            raise HTTPException(
+                422, f"no level: {', '.join(sorted(unknown))}; right would be {right}"
+            )
+        written.set_levels(set(levels))
+        return show_levels()
 
     part.extend(app)
     return app

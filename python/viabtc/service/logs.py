@@ -1,19 +1,25 @@
-"""Logs for the operator: one JSON object a line in services, readable lines in a terminal."""
+"""Logs for the operator: JSON lines in services, readable lines in a terminal.
+
+A service that was started from an original's file writes the original's lines.
+"""
 
 import contextlib
 import logging
+import os
 import socket
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Final, TextIO
+from datetime import datetime
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
 from viabtc.protocol.alert import write_alert
-from viabtc.service.failure import StartFailure
+from viabtc.protocol.logline import VIP, format_line, one_less, one_more
+from viabtc.service.logfile import open_log
 from viabtc.service.sections import AlertSettings, LogSettings
 
-TERMINAL: Final = LogSettings(None, frozenset({"fatal", "error", "warn", "info"}))
+TERMINAL: Final = LogSettings(None, frozenset({"fatal", "error", "warn", "info"}), form="text")
 """Readable lines on standard error."""
 
 _CALLSITE: Final = (
@@ -23,20 +29,60 @@ _CALLSITE: Final = (
 )
 """Where in the code a line was written."""
 
-_LEVELS: Final = {
-    "fatal": logging.CRITICAL,
-    "error": logging.ERROR,
-    "warn": logging.WARNING,
-    "info": logging.INFO,
-    "notice": logging.INFO,
-    "debug": logging.DEBUG,
-    "trace": logging.DEBUG,
+_WORDS: Final = {
+    "critical": "fatal",
+    "exception": "error",
+    "error": "error",
+    "warning": "warn",
+    "info": "info",
+    "debug": "debug",
 }
-"""The original's levels in ours."""
-
+"""Our levels in the original's words."""
 
 _URGENT: Final = {"error", "critical"}
 """Levels that a person must act on: they go to the alert centre too."""
+
+Line = MutableMapping[str, Any]
+
+
+class Logs:
+    """The log of a process, and which of its levels are written; `set_up` makes one.
+
+    Attributes:
+        log: What is written to.
+        levels: The enabled ones, in the original's words.
+    """
+
+    def __init__(self, log: structlog.stdlib.BoundLogger, levels: set[str]) -> None:
+        self.log = log
+        self.levels = levels
+
+    def set_levels(self, levels: set[str]) -> None:
+        """Writes these levels from now on, and says so."""
+        self.levels.clear()
+        self.levels.update(levels)
+        self.log.info("log levels", levels=sorted(levels), vip=True)
+
+    def more(self) -> None:
+        """One level more, as SIGTTIN asks."""
+        level = one_more(self.levels)
+        self.set_levels(self.levels | ({level} if level else set()))
+
+    def less(self) -> None:
+        """One level less, as SIGTTOU asks."""
+        self.set_levels(self.levels - {one_less(self.levels)})
+
+
+class _Filter:
+    """Drops what is not enabled; lines marked `vip` are always written."""
+
+    def __init__(self, levels: set[str]) -> None:
+        self._levels = levels
+
+    def __call__(self, _: object, method: str, line: Line) -> Line:
+        if not line.get("vip") and _WORDS[method] not in self._levels:
+            raise structlog.DropEvent
+        return line
 
 
 class _Alerts:
@@ -47,53 +93,74 @@ class _Alerts:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)  # noqa: FBT003
 
-    def __call__(self, _: object, level: str, event: MutableMapping[str, Any]) -> Any:
-        if level in _URGENT:
-            place = f"{event.get('filename')}:{event.get('lineno')}({event.get('func_name')})"
-            left_out = {"event", "level", "filename", "lineno", "func_name"}
-            fields = {key: value for key, value in event.items() if key not in left_out}
-            words = " ".join([str(event["event"]), *(f"{k}={v}" for k, v in fields.items())])
-            packet = write_alert(self._settings.host, f"{place}: {words}")
+    def __call__(self, _: object, method: str, line: Line) -> Line:
+        if method in _URGENT:
+            packet = write_alert(self._settings.host, f"{_place(line)}: {_words(line)}")
             # Whoever does not listen does not hear; the line stands in the log.
             with contextlib.suppress(OSError):
                 self._socket.sendto(packet, self._settings.address)
-        return event
+        return line
 
 
-def set_up(
-    service: str, settings: LogSettings, alert: AlertSettings | None = None
-) -> structlog.stdlib.BoundLogger:
-    """Sends log lines to the file `path` + `.log`, or to standard error; urgent ones to `alert`.
+class _Original:
+    """Writes lines as the original does, one each: texts cannot forge others."""
+
+    def __init__(self, *, has_pid: bool) -> None:
+        self._has_pid = has_pid
+
+    def __call__(self, _: object, method: str, line: Line) -> str:
+        level = VIP if line.pop("vip", False) else _WORDS[method]
+        text = _words(line).replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
+        # The process is asked anew: a log may be set up before a fork.
+        pid = os.getpid() if self._has_pid else None
+        return format_line(datetime.now().astimezone(), pid, level, _place(line), text)
+
+
+def _place(line: Line) -> str:
+    return f"{line.get('filename')}:{line.get('lineno')}({line.get('func_name')})"
+
+
+def _words(line: Line) -> str:
+    left_out = {"event", "level", "filename", "lineno", "func_name", "timestamp", "vip"}
+    fields = (f"{key}={value}" for key, value in line.items() if key not in left_out)
+    return " ".join([str(line["event"]), *fields])
+
+
+def _without_mark(_: object, __: str, line: Line) -> Line:
+    line.pop("vip", None)
+    return line
+
+
+def set_up(service: str, settings: LogSettings, alert: AlertSettings | None = None) -> Logs:
+    """Sends log lines where the settings say, or to standard error; urgent ones to `alert`.
 
     Raises:
         StartFailure: the file cannot be opened.
     """
     stream: TextIO = sys.stderr
     if settings.path is not None:
-        try:
-            stream = open(f"{settings.path}.log", "a", encoding="utf-8", buffering=1)  # noqa: PTH123, SIM115
-        except OSError as error:
-            raise StartFailure(
-                f"cannot write the log {settings.path}.log: {error.strerror}",
-                "make its directory, or change log.path",
-            ) from error
-    renderer: Any = structlog.processors.JSONRenderer()
-    if settings.path is None and stream.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
-    level = min(
-        (_LEVELS[word] for word in settings.levels if word in _LEVELS), default=logging.CRITICAL
-    )
+        # All that is used of a stream: write, flush.
+        stream = cast("TextIO", open_log(settings.path, settings.rotation))
+    is_terminal = settings.path is None and stream.isatty()
+    written: list[Any] = [_without_mark, structlog.processors.JSONRenderer()]
+    if settings.form == "original":
+        written = [_Original(has_pid=settings.has_pid)]
+    elif settings.form == "text" and is_terminal:
+        written = [_without_mark, structlog.dev.ConsoleRenderer()]
+    levels = set(settings.levels)
     structlog.configure(
         processors=[
+            _Filter(levels),
             structlog.processors.add_log_level,
             structlog.processors.CallsiteParameterAdder(_CALLSITE),
             *([] if alert is None else [_Alerts(alert)]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *written,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
     )
     log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(service=service)
-    return log
+    return Logs(log, levels)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
@@ -22,7 +23,7 @@ from viabtc.service.settings import Findings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
 
 _LOOK_S: Final = 0.2
 """Pause between looks at whether the work goes on."""
@@ -108,8 +109,10 @@ class Service(Generic[S]):
     """Opens everything but the control app; gets the settings and the log."""
 
 
-def main(service: Service[S], path: Path) -> int:
+def main(service: Service[S], path: Path, *, has_terminal: bool = True) -> int:
     """Runs a service from its configuration file; the exit code.
+
+    Without a terminal an interrupt, which a terminal sends to all that it started, is no stop.
 
     Raises:
         SettingsError, StartFailure: it cannot start.
@@ -117,11 +120,13 @@ def main(service: Service[S], path: Path) -> int:
     settings, findings = service.read(path)
     common = settings.common
     raise_limits(common)
-    log = logs.set_up(service.name, common.log, common.alert)
+    written = logs.set_up(service.name, common.log, common.alert)
+    log = written.log
     for finding in findings.warnings():
         log.warning("configuration", key=finding.key, what=finding.what, right=finding.right)
 
     async def serve() -> int:
+        heed_signals(written)
         async with contextlib.AsyncExitStack() as stack:
             control = None
             if common.control is not None:
@@ -130,15 +135,18 @@ def main(service: Service[S], path: Path) -> int:
             if control is not None:
                 from viabtc.service.control import build_control
 
-                await stack.enter_async_context(serving(build_control(service.name, part), control))
-            log.info("server start", **part.status())
+                await stack.enter_async_context(
+                    serving(build_control(service.name, part, written), control)
+                )
+            log.info("server start", vip=True, **part.status())
             print("server start", flush=True)  # noqa: T201 - the original's line for its operator
-            code = await until_stopped(part)
+            stop_signals = STOP_SIGNALS if has_terminal else STOP_SIGNALS - {signal.SIGINT}
+            code = await until_stopped(part, stop_signals)
             if code != EXIT_OK:
                 ends = [task for task in part.tasks if task.done() and not task.cancelled()]
                 reasons = [repr(task.exception()) for task in ends]
                 log.critical("the work ended by itself", reasons=reasons)
-        log.info("server stop", exit_code=code)
+        log.info("server stop", vip=True, exit_code=code)
         return code
 
     return run(serve)
@@ -195,14 +203,23 @@ async def serving(app: "FastAPI", sock: socket.socket) -> AsyncIterator[None]:
             await task
 
 
-async def until_stopped(part: Part) -> int:
+def heed_signals(written: logs.Logs) -> None:
+    """Signals of the original's operators: SIGTTIN and SIGTTOU change levels, SIGUSR1 is noted."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTTIN, written.more)
+    loop.add_signal_handler(signal.SIGTTOU, written.less)
+    note = partial(written.log.info, "signal", name="SIGUSR1", vip=True)
+    loop.add_signal_handler(signal.SIGUSR1, note)
+
+
+async def until_stopped(part: Part, stop_signals: frozenset[signal.Signals] = STOP_SIGNALS) -> int:
     """Waits for a stop signal, or for the end of the work; the exit code.
 
     The service manager hears that we are ready once `part` is, and is fed as long as `part` beats.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
+    for number in stop_signals:
         loop.add_signal_handler(number, stop.set)
     interval = systemd.watchdog_interval_s()
     fed = loop.time()

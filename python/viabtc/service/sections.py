@@ -1,10 +1,12 @@
 """What every service's file has: process limits, log, alerts, and our own control address."""
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from viabtc.protocol.addresses import Place
+from viabtc.protocol.logline import read_levels
 from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
+from viabtc.service.logfile import Rotation
 from viabtc.service.settings import Section
 
 
@@ -16,6 +18,11 @@ class LogSettings:
     """Base name, `.log` is appended; None for standard error."""
     levels: frozenset[str]
     """Enabled levels, one by one, in the original's words."""
+    form: str = "json"
+    """How lines are written: `json`, `original`, or `text` on a terminal."""
+    has_pid: bool = True
+    """Whether a line of the original names its process."""
+    rotation: Rotation = field(default_factory=Rotation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +59,16 @@ def read_common(root: Section, control: str, *, has_alert: bool = True) -> Commo
     limits = (process.integer("file_limit", 0), process.integer("core_limit", 0))
     process.close()
     log = root.section("log")
-    path, flags = log.text("path"), log.text("flag")
-    log.idle("log files are rotated by logrotate", "shift", "max", "num", "keep")
-    log.idle("every line names its process", "pid", "fork")
+    path, levels = log.text("path"), frozenset(read_levels(log.text("flag")))
+    shift = log.text("shift", "size").lower()
+    rotation = Rotation(
+        shift if shift in {"size", "min", "hour"} else "day",
+        bytes_max=log.integer("max", 100_000_000),
+        count=log.integer("num", 100),
+        keep=log.integer("keep", 7),
+    )
+    has_pid = log.flag("pid", default=True)
+    log.idle("files are shifted without a process of their own", "fork")
     log.close()
     alert = None
     if has_alert:
@@ -62,8 +76,11 @@ def read_common(root: Section, control: str, *, has_alert: bool = True) -> Commo
         alert = AlertSettings(section.text("host"), section.remote_place("addr"))
         section.close()
     own = root.section("viabtc", is_required=False)
-    levels = frozenset(flags.replace(",", " ").lower().split())
-    return Common(LogSettings(path, levels), alert, own.place("control", control), *limits)
+    # Who comes with the original's file has programs that read the original's lines.
+    is_originals = "viabtc" not in root.data
+    form = own.word("log_format", "original" if is_originals else "json", "json", "original")
+    settings = LogSettings(path, levels, form, has_pid, rotation)
+    return Common(settings, alert, own.place("control", control), *limits)
 
 
 def raise_limits(common: Common) -> None:

@@ -1,0 +1,101 @@
+"""`viabtc install`: the original's folders, programs and scripts, for machines without systemd."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from viabtc.service.failure import StartFailure
+from viabtc.service.settings import load
+
+FOLDERS: Final = ("bin", "log", "conf", "shell")
+
+PROGRAM: Final = """#!{python}
+# {name}, as the original is started: `{name}.exe CONFIG` comes back when it runs in the background.
+import sys
+
+from viabtc.cli import start_in_background
+
+sys.exit(start_in_background("{name}"))
+"""
+
+RESTART: Final = """#!/bin/sh
+# Stops {name} if it runs, waits until it has ended, and starts it again.
+set -eu
+cd "$(dirname "$0")/../bin"
+pid=$(cat ../log/{name}.pid 2>/dev/null || true)
+if [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = {name}.exe ]; then
+    kill -QUIT "$pid"
+    tries=0
+    while [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = {name}.exe ] && [ "$tries" -lt 200 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+fi
+exec ./{name}.exe ../conf/config.json
+"""
+
+CHECK_ALIVE: Final = """#!/bin/sh
+# For cron: starts {name} when it does not run, or when nobody answers on its control port.
+cd "$(dirname "$0")/../bin" || exit 1
+pid=$(cat ../log/{name}.pid 2>/dev/null)
+if [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = {name}.exe ] &&
+    {python} -c 'import socket; socket.create_connection(("{host}", {port}), 5)' 2> /dev/null; then
+    exit 0
+fi
+exec ../shell/restart.sh
+"""
+
+
+def install(prefix: Path, controls: Mapping[str, str], samples: Path | None) -> int:
+    """Lays everything out below `prefix`; configurations that stand there are left alone.
+
+    Args:
+        prefix: Where each service gets a folder.
+        controls: The services, and the control port of each when its file names none.
+        samples: Folder of files to begin with.
+
+    Raises:
+        StartFailure: a folder or a file cannot be made.
+        SettingsError: a sample cannot be read.
+    """
+    for name, control in controls.items():
+        home = prefix.absolute() / name
+        try:
+            for folder in FOLDERS:
+                (home / folder).mkdir(parents=True, exist_ok=True)
+            config = home / "conf" / "config.json"
+            sample = None if samples is None else samples / f"{name}.json"
+            if not config.exists() and sample is not None and sample.exists():
+                _write(config, _with_log(load(sample), home / "log" / name), 0o600)
+            host, _, port = _control(config, control).rpartition(":")
+            words = {"name": name, "python": sys.executable, "host": host, "port": port}
+            _write(home / "bin" / f"{name}.exe", PROGRAM.format(**words), 0o755)
+            _write(home / "shell" / "restart.sh", RESTART.format(**words), 0o755)
+            _write(home / "shell" / "check_alive.sh", CHECK_ALIVE.format(**words), 0o755)
+        except OSError as error:
+            raise StartFailure(
+                f"{error.filename} cannot be made: {error.strerror}",
+                "choose another --prefix, or a user who may write there",
+            ) from error
+        said = config if config.exists() else f"{config}, which is still to be written"
+        print(f"{home / 'bin' / name}.exe reads {said}")
+    return 0
+
+
+def _with_log(config: dict[str, Any], path: Path) -> str:
+    """A configuration whose log stands in the layout's own folder."""
+    config["log"] = {**config.get("log", {}), "path": str(path)}
+    return json.dumps(config, indent=4) + "\n"
+
+
+def _control(config: Path, default: str) -> str:
+    """Where the service can be asked how it is."""
+    own = load(config).get("viabtc", {}) if config.exists() else {}
+    return str(own.get("control", default))
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)

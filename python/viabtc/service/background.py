@@ -1,0 +1,91 @@
+"""A service as the original starts it: checked, then in the background, under a watch."""
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from viabtc import __version__
+from viabtc.service import logs, run
+from viabtc.service.failure import EXIT_FAULT, EXIT_OK, StartFailure
+from viabtc.service.settings import SettingsError
+from viabtc.service.watch import Watch
+
+if TYPE_CHECKING:
+    from viabtc.service.run import HasCommon, Service
+
+
+def start(service: "Service[HasCommon]", arguments: Sequence[str]) -> int:
+    """`<service>.exe CONFIG`; the exit code of the part that stays in the foreground.
+
+    What is wrong with the configuration is said before anything goes to the background. Working
+    directory and standard streams are kept, so that a failure behind that is seen too.
+    """
+    if len(arguments) != 1:
+        print(f"usage: {service.name}.exe CONFIG", file=sys.stderr)
+        return EXIT_FAULT
+    print(f"{service.name}.exe, viabtc {__version__}", flush=True)
+    path = Path(arguments[0])
+    try:
+        common = service.read(path)[0].common
+        base = common.log.path or service.name
+        lock = _lock(Path(f"{base}.pid"), service.name)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"{error.file}: {problem}", file=sys.stderr)
+        return EXIT_FAULT
+    except StartFailure as error:
+        print(error, file=sys.stderr)
+        return EXIT_FAULT
+    if os.fork():
+        return EXIT_OK
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    os._exit(watch(service, path))
+
+
+def watch(service: "Service[HasCommon]", path: Path) -> int:
+    """Runs a service and starts it again within a second of any end that nobody asked for.
+
+    Raises:
+        SettingsError, StartFailure: the file, or the log, cannot be used.
+    """
+    common = service.read(path)[0].common
+    written = logs.set_up(service.name, common.log, common.alert)
+
+    def serve() -> int:
+        try:
+            return run.main(service, path, has_terminal=False)
+        except (SettingsError, StartFailure) as error:
+            print(error, file=sys.stderr, flush=True)
+            written.log.critical("the service cannot start", reason=str(error))
+            return EXIT_FAULT
+
+    def ready(pid: int) -> None:
+        written.log.info("process is ready", process=pid, vip=True)
+
+    return Watch(serve, ready, written.log.critical).run()
+
+
+def _lock(path: Path, name: str) -> TextIO:
+    """The file with the number of the process; held until the watch ends.
+
+    Raises:
+        StartFailure: another process holds it, or it cannot be made.
+    """
+    try:
+        file = path.open("a", encoding="ascii")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StartFailure(f"process: {name} exist", f"stop it: its number is in {path}") from error
+    except OSError as error:
+        raise StartFailure(
+            f"{path} cannot be made: {error.strerror}", "make the directory of log.path"
+        ) from error
+    return file

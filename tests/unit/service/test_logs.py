@@ -1,0 +1,101 @@
+"""Logs: lines as the original, or JSON; levels one by one, changed while running."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+
+from viabtc.protocol.logline import format_line, one_less, one_more, read_levels
+from viabtc.service import logs
+from viabtc.service.logfile import LogFile, Rotation
+from viabtc.service.sections import LogSettings
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def test_a_line_reads_as_the_original_writes_it() -> None:
+    now = datetime(2017, 5, 1, 2, 3, 4, 5).astimezone()
+    line = format_line(now, 77, "fatal", "me_cli.c:12(main)", "no way")
+    assert line == "[2017-05-01 02:03:04.000005] [77] [fatal]me_cli.c:12(main): no way"
+    assert "[77]" not in format_line(now, None, "warn", "a:1(b)", "x")
+
+
+def test_levels_are_on_or_off_by_themselves() -> None:
+    assert read_levels("FATAL, error\tnonsense\n trace") == {"fatal", "error", "trace"}
+    assert one_more({"fatal", "warn"}) == "error"
+    assert one_less({"fatal", "warn", "user2"}) == "warn"
+    assert one_less(set()) is None
+    assert one_more(read_levels("fatal error warn info notice debug trace user1")) is None
+
+
+def test_only_enabled_levels_are_written_and_marked_lines_always(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    settings = LogSettings(str(path), frozenset({"fatal", "warn"}), form="original")
+    written = logs.set_up("test", settings)
+    written.log.info("left out")
+    written.log.warning("kept", key="a\nb")
+    written.log.error("left out")
+    written.log.info("server start", vip=True)
+    written.less()
+    written.log.warning("left out")
+    written.more()
+    written.log.error("now on")
+    lines = (tmp_path / "x.log").read_text().splitlines()
+    assert "left out" not in "".join(lines)
+    assert lines[0].endswith(r": kept service=test key=a\nb")
+    assert "] [warn]test_logs.py:" in lines[0]
+    assert "[vip]" in lines[1]
+    assert lines[-1].partition("[error]")[2].endswith("now on service=test")
+
+
+def test_services_of_ours_write_an_object_a_line(tmp_path: Path) -> None:
+    written = logs.set_up("test", LogSettings(str(tmp_path / "x"), frozenset({"info"})))
+    written.log.info("one\ntwo", vip=True, number=3)
+    (line,) = (tmp_path / "x.log").read_text().splitlines()
+    found = json.loads(line)
+    assert (found["event"], found["number"], found["level"]) == ("one\ntwo", 3, "info")
+    assert "vip" not in found
+
+
+@pytest.mark.parametrize(("count", "kept"), [(3, 3), (1, 1), (0, 6)])
+def test_a_full_file_is_shifted_and_so_many_stay(tmp_path: Path, count: int, kept: int) -> None:
+    file = LogFile(str(tmp_path / "x"), Rotation(bytes_max=9, count=count))
+    for number in range(5):
+        file.write(f"number {number}\n")
+    file.write("last\n")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["x.log", *(f"x.log.{number}" for number in range(1, kept))]
+    assert (tmp_path / "x.log").read_text() == "last\n"
+    if count != 1:
+        assert (tmp_path / "x.log.1").read_text() == "number 4\n"
+
+
+def test_files_named_by_their_day_go_after_so_many(tmp_path: Path) -> None:
+    now = [datetime(2026, 1, 1, 12).astimezone()]
+    (tmp_path / "other.20200101.log").touch()
+    file = LogFile(str(tmp_path / "x"), Rotation(shift="day", keep=2), now=lambda: now[0])
+    for day in range(5):
+        file.write(f"day {day}\n")
+        now[0] += timedelta(days=1)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["other.20200101.log", "x.20260104.log", "x.20260105.log"]
+
+
+def test_a_file_that_was_moved_away_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viabtc.service.logfile._LOOK_S", 0.0)
+    file = LogFile(str(tmp_path / "x"), Rotation())
+    file.write("one\n")
+    (tmp_path / "x.log").rename(tmp_path / "moved")
+    file.write("two\n")
+    assert (tmp_path / "x.log").read_text() == "two\n"
+    assert (tmp_path / "moved").read_text() == "one\n"
+    assert file.lost == 0
