@@ -1,18 +1,24 @@
 """Good traffic, as a process of its own: steady requests, and how long each was waited for.
 
 `python -m flood.traffic HTTP_PORT RPC_PORT RATE` asks until its standard input ends, then prints
-one JSON object. It is an open loop: each latency counts from the intended time, so a stall shows in
-every request that it delayed. One request in ten comes over a new connection.
+one JSON object: how many failed, and of each request its kind, when it was to be sent by
+`time.monotonic`, how long it took to connect, and how long until it was answered, milliseconds.
+
+It is an open loop: each time counts from the intended one, so a stall shows in every request that
+it delayed. Orders and queries are asked by a thread each: an order that waits for the disk delays
+orders. One request in ten comes over a new connection.
 """
 
 import itertools
 import json
-import select
 import socket
 import struct
 import sys
+import threading
 import time
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 HEAD: Final = struct.Struct("<IIHIIIQIH")
@@ -37,6 +43,11 @@ def order(user: int, identity: int) -> bytes:
     return post({"method": "order.put_limit", "params": params, "id": identity})
 
 
+def query(identity: int) -> bytes:
+    """A request for a balance by the binary RPC."""
+    return frame(BALANCE_QUERY, identity, b'[1, "BTC"]')
+
+
 def post(document: dict[str, object]) -> bytes:
     """An HTTP request."""
     body = json.dumps(document).encode()
@@ -56,46 +67,69 @@ def answered(connection: socket.socket, request: bytes, identity: int) -> bool:
     return b'"error": null' in data
 
 
+@dataclass
+class Asker:
+    """Asks for one kind of request, one after the other."""
+
+    kind: str
+    port: int
+    rate: float
+    """Requests a second."""
+    request: Callable[[int], bytes]
+    failures: int = 0
+    samples: list[tuple[str, float, float, float]] = field(default_factory=list)
+
+    def ask_until(self, stop: threading.Event) -> None:
+        place = ("127.0.0.1", self.port)
+        started = time.monotonic()
+        with socket.create_connection(place, TIMEOUT_S) as kept:
+            for index in itertools.count():
+                intended = started + index / self.rate
+                if stop.wait(max(intended - time.monotonic(), 0.0)):
+                    return
+                connect_ms = 0.0
+                try:
+                    if index % FRESH_EVERY == 0:
+                        begun = time.monotonic()
+                        with socket.create_connection(place, TIMEOUT_S) as connection:
+                            connect_ms = (time.monotonic() - begun) * 1e3
+                            is_good = answered(connection, self.request(index), index)
+                    else:
+                        is_good = answered(kept, self.request(index), index)
+                except OSError:
+                    is_good = False
+                self.failures += not is_good
+                waited_ms = (time.monotonic() - intended) * 1e3
+                self.samples.append((self.kind, intended, connect_ms, waited_ms))
+
+
 def main() -> None:
     """Asks until told to stop."""
     http_port, rpc_port, rate = (int(argument) for argument in sys.argv[1:4])
-    door, rpc = ("127.0.0.1", http_port), ("127.0.0.1", rpc_port)
-    kept = socket.create_connection(door, TIMEOUT_S), socket.create_connection(rpc, TIMEOUT_S)
     key = time.time_ns()
-    for asset in ("BTC", "USDT"):
-        params: list[object] = [1, asset, "good", key, "1000000000", {}]
-        document = {"method": "balance.update", "params": params, "id": key}
-        if not answered(kept[0], post(document), key):
-            sys.exit("the deposit was refused")
-    latencies_ms: dict[str, list[float]] = {"order": [], "query": []}
-    failures = 0
-    started = time.perf_counter()
-    for index in itertools.count():
-        intended = started + index / rate
-        pause = max(intended - time.perf_counter(), 0.0)
-        if select.select([sys.stdin], [], [], pause)[0]:
-            break
-        is_http, is_fresh = index % 2 == 0, index % FRESH_EVERY < 2
-        request = order(1, index) if is_http else frame(BALANCE_QUERY, index, b'[1, "BTC"]')
-        try:
-            if is_fresh:
-                with socket.create_connection(door if is_http else rpc, TIMEOUT_S) as connection:
-                    is_good = answered(connection, request, index)
-            else:
-                is_good = answered(kept[0 if is_http else 1], request, index)
-        except OSError:
-            is_good = False
-        failures += not is_good
-        waited_ms = (time.perf_counter() - intended) * 1e3
-        latencies_ms["order" if is_http else "query"].append(waited_ms)
-    for connection in kept:
-        connection.close()
-    report: dict[str, object] = {"failures": failures}
-    for kind, values in latencies_ms.items():
-        values.sort()
-        parts = {f"p{part}": values[len(values) * part // 100] for part in (50, 99)}
-        report[kind] = {"count": len(values), "max": values[-1], **parts}
-    print(json.dumps(report))  # noqa: T201 - read by the test
+    with socket.create_connection(("127.0.0.1", http_port), TIMEOUT_S) as connection:
+        for asset in ("BTC", "USDT"):
+            params: list[object] = [1, asset, "good", key, "1000000000", {}]
+            document = {"method": "balance.update", "params": params, "id": key}
+            if not answered(connection, post(document), key):
+                sys.exit("the deposit was refused")
+    askers = (
+        Asker("order", http_port, rate / 2, lambda index: order(1, index)),
+        Asker(
+            "query", rpc_port, rate / 2, lambda index: frame(BALANCE_QUERY, index, b'[1, "BTC"]')
+        ),
+    )
+    stop = threading.Event()
+    threads = [threading.Thread(target=asker.ask_until, args=(stop,)) for asker in askers]
+    for thread in threads:
+        thread.start()
+    sys.stdin.read()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    failures = sum(asker.failures for asker in askers)
+    samples = [sample for asker in askers for sample in asker.samples]
+    print(json.dumps({"failures": failures, "samples": samples}))  # noqa: T201 - read by the test
 
 
 if __name__ == "__main__":
