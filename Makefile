@@ -71,6 +71,7 @@ prove: test-packages $(VENV)/tested
 	VIABTC_POWER_LOSSES=100000 VIABTC_ENGINE_POWER_LOSSES=100000 VIABTC_BIT_STRIDE=1 \
 		cargo test --release -p viabtc-journal -p viabtc-host \
 		--test power --test damage --test simulation
+	VIABTC_SYSCALL_STEP=1 $(VENV)/bin/pytest tests/crash/test_syscalls.py
 	$(PYTHON) tests/mutation/run.py --minutes 20 --report docs/reliability/mutations.md
 	$(PYTHON) tests/prove.py
 

@@ -14,6 +14,7 @@ packages=(
     python3-venv
     redis-sentinel
     redis-server
+    strace
     systemd
     wrk
     xz-utils

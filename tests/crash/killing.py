@@ -94,6 +94,8 @@ class Killing:
 
     def __post_init__(self) -> None:
         self._data = self.directory / "data"
+        # A kill may come before the engine makes it.
+        self._data.mkdir()
         self._follower = Follower(self._data)
         self._number = 0
         self._resend: list[list[Any]] = []
