@@ -1,7 +1,7 @@
 //! Generated input for decoders, on a stable compiler and within `cargo test`.
 //!
 //! [`fuzz`] changes known inputs at random and hands them to a decoder for as long as
-//! `VIABTC_FUZZ_SECONDS` says, a second unless it is set. What the decoder makes of an input is returned
+//! `VIABTC_FUZZ_SECONDS` says, five seconds unless it is set. What the decoder makes of an input is returned
 //! as a number; an input with a new one is kept and changed further, which leads deeper than chance alone.
 //! `VIABTC_SEED` repeats a run. An input that makes the decoder panic or take longer than a second is
 //! written to `target/fuzz/` and named.
@@ -11,6 +11,9 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Time for each decoder unless something else is asked for: together a minute and a half.
+const SECONDS: f64 = 5.0;
 
 /// Longest input that is made of shorter ones.
 const INPUT_BYTES_MAX: usize = 64 << 10;
@@ -46,7 +49,7 @@ const EDGES: [u64; 14] = [
 /// When the decoder does, or takes too long.
 pub fn fuzz(name: &str, seeds: &[&[u8]], words: &[&[u8]], decode: impl FnMut(&[u8]) -> u64) -> u64 {
     let time = std::env::var("VIABTC_FUZZ_SECONDS").ok();
-    let time = time.map_or(1.0, |text| text.parse().expect("VIABTC_FUZZ_SECONDS is a number"));
+    let time = time.map_or(SECONDS, |text| text.parse().expect("VIABTC_FUZZ_SECONDS is a number"));
     let seed = std::env::var("VIABTC_SEED").ok().and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| {
         SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_nanos() as u64

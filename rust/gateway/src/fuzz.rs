@@ -1,4 +1,4 @@
-//! Decoders of the ports under generated input: no panic, no hang, and no difference between bytes that
+//! The decoder of HTTP under generated input: no panic, no hang, and no difference between bytes that
 //! come at once and in pieces.
 
 use viabtc_fuzz::{fuzz, outcome};

@@ -5,9 +5,14 @@ mod support;
 use support::*;
 use viabtc_journal::simulated::SimulatedDisk;
 use viabtc_journal::{Journal, JournalError, inspect, remove_obsolete, segment_name};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes of a record beside its payload, as its drawing says.
 const FRAME_BYTES: usize = 73;
+
+/// The header block of a segment, and the checksum in it, as their drawing says.
+const HEADER_BYTES: usize = 4_096;
+const CHECKSUM: std::ops::Range<usize> = 80..88;
 
 /// Where each record starts, and where the last one ends.
 fn offsets(disk: &SimulatedDisk) -> Vec<usize> {
@@ -94,4 +99,25 @@ fn a_segment_that_holds_one_command_behind_the_snapshot_stays() {
     remove_obsolete(&disk, 1, &[]).unwrap();
     let (_, recovered) = recover(&disk, 64 << 10).unwrap();
     assert_eq!(recovered, 6);
+}
+
+#[test]
+fn a_segment_of_another_format_is_refused_by_its_version_and_left_as_it_is() {
+    let disk = SimulatedDisk::new();
+    let (mut journal, _) = open(&disk).unwrap();
+    write(&mut journal, 1..=3).unwrap();
+    journal.commit().unwrap();
+    drop(journal);
+    let name = segment_name(1);
+    // Sound, from a later build: the version is raised, and the checksum of the header fits.
+    disk.edit(&name, |bytes| {
+        bytes[8..12].copy_from_slice(&2u32.to_le_bytes());
+        bytes[CHECKSUM].fill(0);
+        let checksum = xxh3_64(&bytes[..HEADER_BYTES]);
+        bytes[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    });
+    let before = disk.bytes(&name);
+    let refused = open(&disk).err().unwrap();
+    assert!(matches!(&refused, JournalError::Version { version: 2, expected: 1, .. }), "{refused}");
+    assert_eq!(disk.bytes(&name), before);
 }

@@ -7,6 +7,8 @@ mod calls;
 mod connection;
 mod desk;
 mod frames;
+#[cfg(test)]
+mod fuzz;
 mod handshake;
 mod mailbox;
 mod metrics;
