@@ -22,3 +22,26 @@ def test_every_file_that_the_page_names_exists() -> None:
     missing = [name for name in sorted(named) if not any((at / name).exists() for at in places)]
     # Names without a folder are taken from the lines before them.
     assert missing == []
+
+
+def test_every_test_that_the_pages_of_reliability_name_exists() -> None:
+    source = "".join(path.read_text() for path in TESTS.rglob("*.py"))
+    pages = "".join(path.read_text() for path in (ROOT / "docs" / "reliability").glob("*.md"))
+    missing = [
+        name
+        for name in sorted(set(re.findall(r"\btest_\w+", pages)))
+        if f"def {name}(" not in source and not list(TESTS.rglob(f"{name}.py"))
+    ]
+    named = re.findall(r"`(\w+)::(\w+)(?:::(\w+|\*))?`", pages)
+    assert len(named) > 40
+    for crate, file, name in sorted(set(named)):
+        tests = ROOT / "rust" / crate / "tests"
+        path = tests / f"{file}.rs"
+        if not tests.exists():
+            # A module of a crate, whose unit tests another page names.
+            continue
+        if not path.exists():
+            missing.append(f"{crate}::{file}")
+        elif name not in {"", "*"} and f"fn {name}(" not in path.read_text():
+            missing.append(f"{crate}::{file}::{name}")
+    assert missing == []
