@@ -32,8 +32,15 @@ REASONS: Final = {
     "no_enough_trader": "no enough trader",
     "order_not_found": "order not found",
     "user_not_match": "user not match",
+    "market_halted": "market halted",
+    "name_taken": "name taken",
+    "unchanged": "nothing to change",
+    "not_possible": "not possible",
 }
-"""Stable name of each reason to its message on the wire."""
+"""Stable name of each reason to its message on the wire.
+
+Methods of our own kinds append a colon and what stands in the way.
+"""
 
 
 def codes(method: Method) -> dict[int, str]:

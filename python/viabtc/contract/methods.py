@@ -10,6 +10,10 @@ OWNERS: Final = ("matchengine", "marketprice", "readhistory")
 """Services that answer methods."""
 
 
+OWN_COMMANDS_FIRST: Final = 900
+"""RPC numbers from here on are of our own kinds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Param:
     """A positional parameter."""
@@ -36,6 +40,11 @@ class Method:
     errors: tuple[tuple[int, str], ...]
     """Codes of its own, with the stable name of the reason; codes 1 to 6 are every method's."""
     summary: str
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is of our own kinds: an original has no such method."""
+        return self.command >= OWN_COMMANDS_FIRST
 
     @property
     def count_min(self) -> int:

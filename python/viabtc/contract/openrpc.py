@@ -12,6 +12,20 @@ _NUMBER: Final = {"type": "string", "format": "decimal", "examples": ["1", "0.00
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _NAMES: Final = {"type": "string", "minLength": 1}
 
+_DECIMALS: Final = {"type": "integer", "minimum": 0, "maximum": 20}
+_DECIMALS_OF_ASSET: Final = dict.fromkeys(("prec_save", "prec_show"), _DECIMALS)
+_DECIMALS_OF_MARKET: Final = dict.fromkeys(("stock_prec", "money_prec", "fee_prec"), _DECIMALS)
+
+
+def _settings(members: dict[str, Any], *required: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": members,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
 KINDS: Final[dict[str, dict[str, Any]]] = {
     "user_id": {"type": "integer", "minimum": 0, "maximum": _USER_ID_MAX},
     "order_id": _COUNT,
@@ -31,6 +45,19 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
     "deal_id": _COUNT | {"description": "0 for the newest."},
     "filter": {"type": "string", "description": "Empty for any."},
     "side_filter": {"type": "integer", "enum": [0, 1, 2], "description": "0 for any."},
+    "new_name": _NAMES | {"description": "Not that of another one."},
+    "asset_settings": _settings(_DECIMALS_OF_ASSET),
+    "market_settings": _settings(_DECIMALS_OF_MARKET | {"min_amount": _NUMBER}),
+    "new_market": _settings(
+        {"stock": _NAMES, "money": _NAMES, "min_amount": _NUMBER} | _DECIMALS_OF_MARKET,
+        "stock",
+        "money",
+        "stock_prec",
+        "money_prec",
+        "min_amount",
+    ),
+    "actor": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Who asks."},
+    "note": {"type": "string", "maxLength": 200, "description": "Why."},
 }
 """Schema of each kind of parameter."""
 

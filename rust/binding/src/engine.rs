@@ -312,13 +312,17 @@ pub(crate) struct EngineBackend(pub(crate) Arc<Host>);
 impl Backend for EngineBackend {
     fn session(&self, outbox: Outbox) -> Box<dyn Session> {
         let host = Arc::clone(&self.0);
-        Box::new(EngineSession { host, outbox, batch: Batch::default(), tickets: Vec::new() })
+        let generation = host.names().generation();
+        let batch = Batch::new(host.names().get());
+        Box::new(EngineSession { host, outbox, generation, batch, tickets: Vec::new() })
     }
 }
 
 struct EngineSession {
     host: Arc<Host>,
     outbox: Outbox,
+    /// Of the names that the batch is read with.
+    generation: u64,
     batch: Batch,
     /// Of the batch's requests.
     tickets: Vec<Ticket>,
@@ -332,7 +336,14 @@ impl Session for EngineSession {
         params: &[u8],
         ticket: Ticket,
     ) -> Result<(), (Refusal, Ticket)> {
-        match self.batch.push(command, params, id, self.host.names()) {
+        // Whoever was told of a change may ask for what it changed.
+        let generation = self.host.names().generation();
+        if generation != self.generation {
+            self.flush();
+            self.generation = generation;
+            self.batch = Batch::new(self.host.names().get());
+        }
+        match self.batch.push(command, params, id) {
             Ok(()) => {
                 self.tickets.push(ticket);
                 Ok(())
@@ -344,7 +355,7 @@ impl Session for EngineSession {
 
     fn flush(&mut self) {
         if !self.batch.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
+            let batch = self.batch.take();
             let tickets = std::mem::take(&mut self.tickets);
             let outbox = self.outbox.clone();
             self.host.submit(batch, Box::new(Way { tickets, outbox }));

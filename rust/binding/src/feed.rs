@@ -10,6 +10,7 @@ use viabtc_engine::decimal::write_stripped;
 use viabtc_host::Gate;
 use viabtc_host::follow::{Effects, FollowError, Follower};
 use viabtc_journal::{Directory, JournalError};
+use viabtc_wire::changes::is_own;
 use viabtc_wire::messages::{Topic, place, write_message};
 use viabtc_wire::operlog::write_operation;
 use viabtc_wire::rows::{Family, Field, Row, history_rows};
@@ -321,6 +322,10 @@ impl Sink {
 
     /// Renders what a command makes beside its events, after the last of them; the rows it made.
     fn command(&mut self, effects: &Effects) -> usize {
+        if is_own(effects.command) {
+            // An original could not replay it.
+            return 0;
+        }
         match self {
             Sink::History(_) | Sink::Topics(_) => return 0,
             Sink::Operlog(pieces, text) => {

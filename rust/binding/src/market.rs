@@ -481,13 +481,14 @@ impl Feed {
         let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut place = self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for effects in batch {
+            let config = &effects.config;
+            if !self.known.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, config)) {
+                // Markets are known before their first deal.
+                let places = config.markets.iter().map(|market| board.list(&market.name));
+                self.known = Some((Arc::clone(config), places.collect()));
+            }
             for event in &effects.events {
                 let Event::Deal(deal) = event else { continue };
-                let config = &effects.config;
-                if !self.known.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, config)) {
-                    let places = config.markets.iter().map(|market| board.list(&market.name));
-                    self.known = Some((Arc::clone(config), places.collect()));
-                }
                 let Some((_, places)) = &self.known else { continue };
                 let index = usize::from(deal.market.0);
                 let market = &config.markets[index];

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use viabtc_engine::{Exchange, MarketId, Side};
+use viabtc_engine::{MarketId, Side};
 use viabtc_host::config_file::read_config;
-use viabtc_host::recovery::write_state;
+use viabtc_host::recovery::{State, write_state};
 use viabtc_host::snapshots::read_snapshot;
 use viabtc_host::takeover::redo;
 use viabtc_wire::request::Names;
@@ -43,7 +43,7 @@ impl Rendering {
 /// A state to be written to slice tables, or compared with them.
 #[pyclass(module = "viabtc._core")]
 pub(crate) struct Slice {
-    exchange: Exchange,
+    state: State,
     rendering: Rendering,
 }
 
@@ -57,9 +57,9 @@ impl Slice {
         rendering: &str,
     ) -> PyResult<Option<Slice>> {
         let rendering = Rendering::named(rendering)?;
-        let exchange = py.detach(|| read_snapshot(&directory));
-        let exchange = exchange.map_err(|error| errors::start(&error))?;
-        Ok(exchange.map(|exchange| Slice { exchange, rendering }))
+        let state = py.detach(|| read_snapshot(&directory));
+        let state = state.map_err(|error| errors::start(&error))?;
+        Ok(state.map(|state| Slice { state, rendering }))
     }
 
     /// Of tables that somebody else wrote.
@@ -84,41 +84,42 @@ impl Slice {
         let counters = [last_order, last_deal, operlog_id];
         let found = takeover::found(&config, time_us, counters, balances, &orders)?;
         let exchange = py.detach(|| takeover::put_together(config, &found))?;
-        Ok(Slice { exchange, rendering })
+        let file = exchange.config().clone();
+        Ok(Slice { state: State { exchange, file }, rendering })
     }
 
     /// Applies entries of a log behind the state's last: number, time, command, parameters.
     fn redo(&mut self, py: Python<'_>, operations: Vec<(u64, i64, u32, Vec<u8>)>) -> PyResult<()> {
         let operations = takeover::operations(operations);
-        let names = Names::new(self.exchange.config());
-        let exchange = &mut self.exchange;
+        let names = Names::new(self.state.exchange.config());
+        let exchange = &mut self.state.exchange;
         py.detach(|| redo(exchange, &names, &operations))
             .map_err(|error| takeover::unusable("the log does not continue the state", &error))
     }
 
     #[getter]
     fn sequence(&self) -> u64 {
-        self.exchange.sequence()
+        self.state.exchange.sequence()
     }
 
     #[getter]
     fn operlog_id(&self) -> u64 {
-        self.exchange.operlog_id()
+        self.state.exchange.operlog_id()
     }
 
     #[getter]
     fn order_id(&self) -> u64 {
-        self.exchange.last_order_id()
+        self.state.exchange.last_order_id()
     }
 
     #[getter]
     fn deal_id(&self) -> u64 {
-        self.exchange.last_deal_id()
+        self.state.exchange.last_deal_id()
     }
 
     #[getter]
     fn digest(&self) -> String {
-        format!("{:016x}", self.exchange.digest())
+        format!("{:016x}", self.state.exchange.digest())
     }
 
     /// Gives pages of at most `rows_max` orders to `write`: each market's asks, then its bids, best first.
@@ -130,9 +131,9 @@ impl Slice {
         write: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let mut page = Page::new(self.rendering, table, &ORDER_COLUMNS, rows_max, write);
-        for (index, market) in self.exchange.config().markets.iter().enumerate() {
+        for (index, market) in self.state.exchange.config().markets.iter().enumerate() {
             for side in [Side::Ask, Side::Bid] {
-                for order in self.exchange.book(MarketId(index as u16), side) {
+                for order in self.state.exchange.book(MarketId(index as u16), side) {
                     page.add(py, &order_fields(&order, market))?;
                 }
             }
@@ -149,8 +150,8 @@ impl Slice {
         write: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let mut page = Page::new(self.rendering, table, &BALANCE_COLUMNS, rows_max, write);
-        let assets = &self.exchange.config().assets;
-        for (user, asset, balance) in self.exchange.balances() {
+        let assets = &self.state.exchange.config().assets;
+        for (user, asset, balance) in self.state.exchange.balances() {
             let kinds = [
                 (BalanceKind::Available, balance.available),
                 (BalanceKind::Frozen, balance.frozen),
@@ -174,7 +175,7 @@ impl Slice {
                 outcome = write.call1((PyBytes::new(py, bytes),)).map(drop);
             }
         };
-        write_state(&self.exchange, &mut |mut bytes: &[u8]| {
+        write_state(&self.state.exchange, &self.state.file, &mut |mut bytes: &[u8]| {
             while !bytes.is_empty() {
                 let room = piece_bytes.max(1) - piece.len();
                 let (now, later) = bytes.split_at(room.min(bytes.len()));

@@ -52,6 +52,7 @@ impl Exchange {
             ("balances", self.ledger.digest(), balances.fold(0, u64::wrapping_add)),
             ("orders", self.orders_digest, orders),
             ("updates", self.updates.digest(), updates.fold(0, u64::wrapping_add)),
+            ("changes", self.changes_digest, self.changes_number()),
         ];
         match parts.into_iter().find(|(_, kept, recomputed)| kept != recomputed) {
             None => Ok(()),

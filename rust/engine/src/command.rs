@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use crate::change::Change;
 use crate::ids::{AssetId, MarketId, OrderId, Time, UserId};
 use crate::order::{Side, Source};
 
@@ -25,6 +26,8 @@ pub enum Command {
     PlaceMarket(PlaceMarket),
     /// `order.cancel`
     CancelOrder(CancelOrder),
+    /// `market.halt` and the others of our own kinds.
+    Change(Box<Change>),
 }
 
 /// Adds to or takes from an available balance, once per (user, asset, reason, reason_id).

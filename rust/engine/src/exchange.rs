@@ -24,6 +24,8 @@ pub(crate) struct Market {
     pub(crate) id: MarketId,
     pub(crate) config: MarketConfig,
     pub(crate) book: OrderBook,
+    /// Whether new orders are refused.
+    pub(crate) is_halted: bool,
     /// Multiplies units of the turnover into units of the quote asset.
     quote_factor: i128,
     /// Multiplies units of an amount into units of the base asset.
@@ -43,6 +45,10 @@ pub struct Exchange {
     pub(crate) counters: Counters,
     /// Sum of the numbers of all resting orders.
     pub(crate) orders_digest: u64,
+    /// Sequence of the last command of our own kinds; 0 without one.
+    pub(crate) changed_at: u64,
+    /// The number of what such commands changed.
+    pub(crate) changes_digest: u64,
 }
 
 /// Positions that only grow.
@@ -77,24 +83,8 @@ impl Counters {
 impl Exchange {
     /// An exchange without balances or orders.
     pub fn new(config: Config) -> Exchange {
-        let markets = config
-            .markets
-            .iter()
-            .enumerate()
-            .map(|(index, market)| {
-                let save =
-                    |asset: AssetId| u32::from(config.assets[usize::from(asset.0)].save_scale);
-                let turnover_scale = u32::from(market.base_scale + market.quote_scale);
-                Market {
-                    id: MarketId(index as u16),
-                    book: OrderBook::new(),
-                    quote_factor: power_of_ten(save(market.quote) - turnover_scale),
-                    base_factor: power_of_ten(save(market.base) - u32::from(market.base_scale)),
-                    min_amount: market.min_amount.units_ceil(market.base_scale),
-                    config: market.clone(),
-                }
-            })
-            .collect();
+        let ids = (0..config.markets.len()).map(|index| MarketId(index as u16));
+        let markets = ids.map(|id| Market::new(id, &config)).collect();
         let ledger = Ledger::new(config.assets.iter().map(|asset| asset.save_scale).collect());
         let updates = Updates::new(config.update_window);
         Exchange {
@@ -105,6 +95,8 @@ impl Exchange {
             open: OpenOrders::new(),
             counters: Counters::default(),
             orders_digest: 0,
+            changed_at: 0,
+            changes_digest: 0,
         }
     }
 
@@ -132,16 +124,22 @@ impl Exchange {
             Command::PlaceLimit(order) => self.place_limit(stamp, order, events)?,
             Command::PlaceMarket(order) => self.place_market(stamp, order, events)?,
             Command::CancelOrder(cancel) => self.cancel_order(cancel, events)?,
+            Command::Change(change) => self.change(stamp, change)?,
         }
         self.counters.sequence = stamp.sequence;
         self.counters.time = stamp.time;
-        self.counters.operlog_id += 1;
+        // An original could not replay the others.
+        self.counters.operlog_id += u64::from(!matches!(command, Command::Change(_)));
         Ok(())
     }
 
     /// Assets and markets.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    pub(crate) fn set_config(&mut self, config: Config) {
+        self.config = config;
     }
 
     /// Of the last applied command; 0 at first.
@@ -169,14 +167,16 @@ impl Exchange {
         self.counters.operlog_id
     }
 
-    /// Checksum of the state: balances, totals, resting orders, remembered updates, counters. Equal states
-    /// of one configuration have equal digests, however they came about.
+    /// Checksum of the state: balances, totals, resting orders, remembered updates, counters, and once a
+    /// command of our own kinds was applied what it changed. Equal states of one configuration have equal
+    /// digests, however they came about.
     pub fn digest(&self) -> u64 {
         self.ledger
             .digest()
             .wrapping_add(self.ledger.totals_digest())
             .wrapping_add(self.orders_digest)
             .wrapping_add(self.updates.digest())
+            .wrapping_add(self.changes_digest)
             .wrapping_add(mix(0xc0, &self.counters.words()))
     }
 
@@ -241,6 +241,9 @@ impl Exchange {
         // Decide. Source: me_market.c tests funds before the minimum amount.
         let market =
             self.markets.get(usize::from(place.market.0)).ok_or(Rejection::InvalidArgument)?;
+        if market.is_halted {
+            return Err(Rejection::MarketHalted);
+        }
         let required = market.units_required(place.side, place.amount, place.price)?;
         let mut hints = self.hints(place.user, place.market);
         let given = self.account(&mut hints, place.user, market, place.side);
@@ -289,6 +292,9 @@ impl Exchange {
         // Decide. Source: me_market.c tests funds, then the other side, then the minimum amount.
         let market =
             self.markets.get(usize::from(place.market.0)).ok_or(Rejection::InvalidArgument)?;
+        if market.is_halted {
+            return Err(Rejection::MarketHalted);
+        }
         let config = &market.config;
         let required = match place.side {
             Side::Ask => place.amount.saturating_mul(market.base_factor),
@@ -594,6 +600,32 @@ impl Exchanged {
 }
 
 impl Market {
+    /// The market of this place in `config`, without orders.
+    pub(crate) fn new(id: MarketId, config: &Config) -> Market {
+        let mut market = Market {
+            id,
+            config: config.markets[usize::from(id.0)].clone(),
+            book: OrderBook::new(),
+            is_halted: false,
+            quote_factor: 1,
+            base_factor: 1,
+            min_amount: 0,
+        };
+        market.configure(config);
+        market
+    }
+
+    /// Takes its settings over from `config`; orders in the book must have its decimals.
+    pub(crate) fn configure(&mut self, config: &Config) {
+        let market = &config.markets[usize::from(self.id.0)];
+        let save = |asset: AssetId| u32::from(config.assets[usize::from(asset.0)].save_scale);
+        let turnover_scale = u32::from(market.base_scale + market.quote_scale);
+        self.quote_factor = power_of_ten(save(market.quote) - turnover_scale);
+        self.base_factor = power_of_ten(save(market.base) - u32::from(market.base_scale));
+        self.min_amount = market.min_amount.units_ceil(market.base_scale);
+        self.config = market.clone();
+    }
+
     /// The asset that an order of `side` gives.
     pub(crate) fn given(&self, side: Side) -> AssetId {
         match side {

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use crate::book::Index;
 use crate::chunks::Chunks;
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, power_of_ten};
 use crate::digest::{halves, mix, weigh};
 use crate::ids::{AssetId, UserId};
 
@@ -142,6 +142,35 @@ impl Ledger {
             save_scales,
             digest: 0,
         }
+    }
+
+    /// One asset more.
+    pub(crate) fn add_asset(&mut self, save_scale: u8) {
+        self.save_scales.push(save_scale);
+        self.totals.push(AssetTotals::default());
+    }
+
+    /// Keeps more decimals of `asset`: every value stays what it is, in smaller units.
+    pub(crate) fn rescale(&mut self, asset: AssetId, save_scale: u8) {
+        let scale = &mut self.save_scales[usize::from(asset.0)];
+        let factor = power_of_ten(u32::from(save_scale - *scale));
+        *scale = save_scale;
+        for place in 0..self.accounts.len() as u32 {
+            let account = self.accounts.get_mut(place);
+            if account.asset != asset || account.held == 0 {
+                continue;
+            }
+            let before = number(account.user, asset, account.balance());
+            account.available *= factor;
+            account.frozen *= factor;
+            let after = number(account.user, asset, account.balance());
+            self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        }
+        let totals = &mut self.totals[usize::from(asset.0)];
+        totals.available *= factor;
+        totals.frozen *= factor;
+        totals.fees_collected *= factor;
+        totals.supply *= factor;
     }
 
     /// What `user` holds of `asset`.

@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod audit;
 pub mod book;
+pub mod change;
 mod chunks;
 pub mod command;
 pub mod config;
@@ -36,6 +37,7 @@ pub mod updates;
 mod warm;
 
 pub use audit::Violation;
+pub use change::{AssetSettings, Change, ChangeError, MarketSettings};
 pub use command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
 pub use config::{AssetConfig, Config, ConfigError, MarketConfig};
 pub use decimal::Decimal;

@@ -27,11 +27,23 @@ pub enum Rejection {
     /// The order is somebody else's.
     #[error("user not match")]
     UserNotMatch,
+    /// The market takes no new orders for now.
+    #[error("market halted")]
+    MarketHalted,
+    /// There is an asset or market of this name already.
+    #[error("name taken")]
+    NameTaken,
+    /// Everything is as it would be afterwards.
+    #[error("nothing to change")]
+    Unchanged,
+    /// What is kept, or another setting, stands in the way.
+    #[error("not possible")]
+    NotPossible,
 }
 
 impl Rejection {
     /// Every rejection, in declaration order.
-    pub const ALL: [Rejection; 7] = [
+    pub const ALL: [Rejection; 11] = [
         Rejection::InvalidArgument,
         Rejection::RepeatUpdate,
         Rejection::BalanceNotEnough,
@@ -39,6 +51,10 @@ impl Rejection {
         Rejection::NoEnoughTrader,
         Rejection::OrderNotFound,
         Rejection::UserNotMatch,
+        Rejection::MarketHalted,
+        Rejection::NameTaken,
+        Rejection::Unchanged,
+        Rejection::NotPossible,
     ];
 
     /// Stable snake_case name.
@@ -51,6 +67,10 @@ impl Rejection {
             Rejection::NoEnoughTrader => "no_enough_trader",
             Rejection::OrderNotFound => "order_not_found",
             Rejection::UserNotMatch => "user_not_match",
+            Rejection::MarketHalted => "market_halted",
+            Rejection::NameTaken => "name_taken",
+            Rejection::Unchanged => "unchanged",
+            Rejection::NotPossible => "not_possible",
         }
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Integers are little endian. Order: version; counters; assets (name, save scale, supply, fees
 //! collected); markets (name, base, quote, three scales); balances by user and asset; orders by market,
-//! side and priority; remembered updates, oldest first. Every list has its length in front.
+//! side and priority; remembered updates, oldest first. Every list has its length in front. Version 2 has
+//! the sequence of the last command of our own kinds behind the counters, and whether it is halted behind
+//! each market; a state without such a command is written in version 1, which older builds read too.
 
 use alloc::format;
 use alloc::string::String;
@@ -21,7 +23,11 @@ use crate::resting::order_of;
 use crate::updates::UpdateKey;
 use crate::warm::{GROUP as WARM_GROUP, warmed};
 
+/// Of a state that no command of our own kinds changed.
 pub(crate) const VERSION: u8 = 1;
+
+/// Of a state that one did.
+const VERSION_CHANGED: u8 = 2;
 
 /// Bytes collected before they go to the sink.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -43,7 +49,7 @@ pub enum RestoreError {
     #[error("the snapshot is malformed: {0}")]
     Malformed(&'static str),
     /// Of a version that this build does not read.
-    #[error("the snapshot has version {0}; this build reads version 1")]
+    #[error("the snapshot has version {0}; this build reads versions 1 and 2")]
     Version(u8),
     /// The configuration lacks or changes something that the state uses.
     #[error("{0}")]
@@ -54,9 +60,13 @@ impl Exchange {
     /// Writes the state in pieces of bounded size.
     pub fn write_snapshot(&self, sink: &mut dyn FnMut(&[u8])) {
         let mut out = Out { bytes: Vec::with_capacity(FLUSH_BYTES), sink };
-        out.u8(VERSION);
+        let is_changed = self.changed_at() > 0;
+        out.u8(if is_changed { VERSION_CHANGED } else { VERSION });
         for counter in self.counters.words() {
             out.u64(counter);
+        }
+        if is_changed {
+            out.u64(self.changed_at());
         }
         let config = self.config();
         out.u64(config.assets.len() as u64);
@@ -65,8 +75,11 @@ impl Exchange {
             out.asset(asset, totals.supply, totals.fees_collected);
         }
         out.u64(config.markets.len() as u64);
-        for market in &config.markets {
-            out.market(market);
+        for market in &self.markets {
+            out.market(&market.config);
+            if is_changed {
+                out.u8(u8::from(market.is_halted));
+            }
         }
         let balances = self.balances();
         out.u64(balances.len() as u64);
@@ -115,7 +128,7 @@ impl Exchange {
     ) -> Result<Exchange, RestoreError> {
         let mut input = Input { source, bytes: vec![0; FLUSH_BYTES], position: 0, end: 0 };
         let version = input.u8()?;
-        if version != VERSION {
+        if version != VERSION && version != VERSION_CHANGED {
             return Err(RestoreError::Version(version));
         }
         let mut exchange = Exchange::new(config);
@@ -128,8 +141,16 @@ impl Exchange {
             balance_events: input.u64()?,
             order_events: input.u64()?,
         };
+        let is_changed = version == VERSION_CHANGED;
+        if is_changed {
+            exchange.changed_at = input.u64()?;
+            if !(1..=exchange.counters.sequence).contains(&exchange.changed_at) {
+                return Err(RestoreError::Malformed("a change after the last command"));
+            }
+        }
         let assets = exchange.read_assets(&mut input)?;
-        let markets = exchange.read_markets(&mut input, &assets)?;
+        let markets = exchange.read_markets(&mut input, &assets, is_changed)?;
+        exchange.changes_digest = exchange.changes_number();
         exchange.read_balances(&mut input, &assets)?;
         let mut orders = Vec::new();
         for market in &markets {
@@ -196,6 +217,7 @@ impl Exchange {
         &mut self,
         input: &mut Input<'_>,
         assets: &[SavedAsset],
+        is_changed: bool,
     ) -> Result<Vec<SavedMarket>, RestoreError> {
         let mut markets = Vec::new();
         for _ in 0..input.u64()? {
@@ -206,7 +228,14 @@ impl Exchange {
             };
             let (base, quote) = (leg()?, leg()?);
             let scales = [input.u8()?, input.u8()?, input.u8()?];
+            let halted = if is_changed { input.u8()? } else { 0 };
+            if halted > 1 {
+                return Err(RestoreError::Malformed("a market is neither halted nor not"));
+            }
             let now = self.config().markets.iter().position(|market| market.name == name);
+            if let Some(now) = now {
+                self.markets[now].is_halted = halted == 1;
+            }
             let problem = match now.map(|now| &self.config().markets[now]) {
                 None => Some(format!("market {name} is missing in the configuration")),
                 Some(market)

@@ -74,6 +74,7 @@ impl Exchange {
                 market.map_or(0, |market| market.book.warm_id(cancel.order.0))
             }
             Command::UpdateBalance(update) => self.ledger.warm_index(update.user, update.asset),
+            Command::Change(_) => 0,
         }
     }
 
@@ -95,6 +96,7 @@ impl Exchange {
                 let account = self.ledger.find(update.user, update.asset);
                 account.map_or(0, |account| self.ledger.warm_account(account))
             }
+            Command::Change(_) => 0,
         }
     }
 

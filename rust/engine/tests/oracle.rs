@@ -30,14 +30,19 @@ const AUDITED_EVERY: u64 = 512;
 const RESTORED_EVERY: u64 = 2_048;
 
 /// Every reason for which a kind of command can be refused. The method table of the wire has a code for each.
-const REJECTIONS: [(&str, &[Rejection]); 4] = [
+const REJECTIONS: [(&str, &[Rejection]); 5] = [
     (
         "update balance",
         &[Rejection::InvalidArgument, Rejection::RepeatUpdate, Rejection::BalanceNotEnough],
     ),
     (
         "place limit",
-        &[Rejection::InvalidArgument, Rejection::BalanceNotEnough, Rejection::AmountTooSmall],
+        &[
+            Rejection::InvalidArgument,
+            Rejection::BalanceNotEnough,
+            Rejection::AmountTooSmall,
+            Rejection::MarketHalted,
+        ],
     ),
     (
         "place market",
@@ -46,11 +51,21 @@ const REJECTIONS: [(&str, &[Rejection]); 4] = [
             Rejection::BalanceNotEnough,
             Rejection::NoEnoughTrader,
             Rejection::AmountTooSmall,
+            Rejection::MarketHalted,
         ],
     ),
     (
         "cancel order",
         &[Rejection::InvalidArgument, Rejection::OrderNotFound, Rejection::UserNotMatch],
+    ),
+    (
+        "change",
+        &[
+            Rejection::InvalidArgument,
+            Rejection::NameTaken,
+            Rejection::Unchanged,
+            Rejection::NotPossible,
+        ],
     ),
 ];
 
@@ -60,6 +75,7 @@ fn kind(command: &Command) -> &'static str {
         Command::PlaceLimit(_) => "place limit",
         Command::PlaceMarket(_) => "place market",
         Command::CancelOrder(_) => "cancel order",
+        Command::Change(_) => "change",
     }
 }
 
@@ -69,6 +85,8 @@ struct Trial {
     exchange: Exchange,
     naive: Naive,
     applied: u64,
+    /// Commands of our own kinds that were accepted.
+    changes: u64,
     /// By kind of command and name.
     rejected: BTreeMap<(&'static str, &'static str), u64>,
     deals: u64,
@@ -92,6 +110,7 @@ impl Trial {
             exchange: Exchange::new(config.clone()),
             naive: Naive::new(config),
             applied: 0,
+            changes: 0,
             rejected: BTreeMap::new(),
             deals: 0,
             self_trades: 0,
@@ -114,7 +133,10 @@ impl Trial {
         let expected = self.naive.apply(time, &command);
         assert_eq!(outcome.map(|()| events), expected);
         match &expected {
-            Ok(events) => self.count(events),
+            Ok(events) => {
+                self.count(events);
+                self.changes += u64::from(matches!(command, Command::Change(_)));
+            }
             Err(rejection) => {
                 *self.rejected.entry((kind(&command), rejection.name())).or_default() += 1;
             }
@@ -136,7 +158,9 @@ impl Trial {
         let Trial { exchange, naive, .. } = self;
         assert_eq!((exchange.last_order_id(), exchange.last_deal_id()), naive.counters());
         let accepted = self.applied - self.rejected.values().sum::<u64>();
-        assert_eq!((exchange.sequence(), exchange.operlog_id()), (accepted, accepted));
+        assert_eq!(exchange.sequence(), accepted);
+        assert_eq!(exchange.operlog_id(), accepted - self.changes, "our own kinds are not logged");
+        assert_eq!(exchange.config(), naive.config());
         assert_eq!(exchange.balances(), naive.balances());
         for asset in 0..exchange.config().assets.len() as u16 {
             let asset = AssetId(asset);
@@ -149,6 +173,7 @@ impl Trial {
 
     fn compare_market(&self, market: MarketId, random: &mut Random) {
         let Trial { exchange, naive, .. } = self;
+        assert_eq!(exchange.is_halted(market), naive.is_halted(market), "{market:?}");
         assert_eq!(exchange.market_summary(market), naive.market_summary(market), "{market:?}");
         let mut users = Vec::new();
         for side in [Side::Ask, Side::Bid] {
@@ -248,12 +273,13 @@ fn episode(mut trial: Trial, count: u64, seeds: &mut Random) {
         }
     }
     println!(
-        "{}: {count} commands, {} deals, {} with oneself, refused {:?}",
-        trial.setting, trial.deals, trial.self_trades, trial.rejected
+        "{}: {count} commands, {} deals, {} with oneself, {} changes, refused {:?}",
+        trial.setting, trial.deals, trial.self_trades, trial.changes, trial.rejected
     );
     // A run of this length that never met one of these was no trial.
     if count == EPISODE {
         assert!(trial.deals > count / 20, "{} deals", trial.deals);
+        assert!(trial.changes > count / 1_000, "{} changes", trial.changes);
         assert!(trial.self_trades > count / 200, "{} self trades", trial.self_trades);
         let expected = REJECTIONS.iter().flat_map(|(kind, rejections)| {
             rejections.iter().map(move |rejection| (*kind, rejection.name()))

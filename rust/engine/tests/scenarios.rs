@@ -14,6 +14,10 @@
 //!                                                 finished #2
 //! limit   #3 bob bid 9 @ 60                    !! balance_not_enough
 //! cancel  #1 alice                             -> finished #1 left 0.6
+//! halt    BTCBCH                               # of our own kinds, which make no events
+//! resume  BTCBCH
+//! add     asset ETH keeps 16 shows 8           # as in a definition
+//! set     market BTCBCH BTC/BCH amounts 8 prices 9 fees 4 least 0.01
 //! wait    3600
 //! ```
 //!
@@ -29,9 +33,9 @@ use std::path::Path;
 use viabtc_engine::decimal::{parse_fixed, write_stripped};
 use viabtc_engine::event::OrderChange;
 use viabtc_engine::{
-    AssetConfig, AssetId, CancelOrder, Command, Config, Decimal, Event, Exchange, MarketConfig,
-    MarketId, Order, OrderId, OrderKind, PlaceLimit, PlaceMarket, Side, Source, Stamp, Time,
-    UpdateBalance, UserId,
+    AssetConfig, AssetId, AssetSettings, CancelOrder, Change, Command, Config, Decimal, Event,
+    Exchange, MarketConfig, MarketId, MarketSettings, Order, OrderId, OrderKind, PlaceLimit,
+    PlaceMarket, Side, Source, Stamp, Time, UpdateBalance, UserId,
 };
 
 macro_rules! play {
@@ -51,7 +55,7 @@ macro_rules! play {
     };
 }
 
-play!(balances cancelling depth example fees limit_orders market_orders refusals);
+play!(balances cancelling changes depth example fees limit_orders market_orders refusals);
 
 #[test]
 fn every_file_of_scenarios_is_played() {
@@ -207,6 +211,7 @@ impl Stage {
             "limit" => self.read_limit(&words),
             "market" => self.read_market(&words),
             "cancel" => self.read_cancel(&words),
+            "halt" | "resume" | "add" | "set" => self.read_change(&words),
             _ => return self.check(&words),
         };
         let outcome = self.apply(&command);
@@ -354,6 +359,40 @@ impl Stage {
             market: self.market(options),
             order: OrderId(self.number(number)),
         })
+    }
+
+    fn read_change(&self, words: &[&str]) -> Command {
+        let rest = words[1..].join(" ");
+        let change = match words[0] {
+            "halt" => Change::Halt(self.market(&["in", words[1]])),
+            "resume" => Change::Resume(self.market(&["in", words[1]])),
+            _ => {
+                let mut read = Definitions {
+                    assets: self.exchange.config().assets.clone(),
+                    ..Definitions::default()
+                };
+                read.add(&rest, &self.place);
+                match (words[0], words[1], read.assets.pop(), read.markets.pop()) {
+                    ("add", "asset", Some(asset), _) => Change::AddAsset(asset),
+                    ("set", "asset", Some(AssetConfig { name, save_scale, show_scale }), _) => {
+                        let (id, _) = self.asset(&name);
+                        Change::SetAsset(id, AssetSettings { save_scale, show_scale })
+                    }
+                    ("add", _, _, Some(market)) => Change::AddMarket(market),
+                    (_, _, _, Some(market)) => Change::SetMarket(
+                        self.market(&["in", &market.name]),
+                        MarketSettings {
+                            base_scale: market.base_scale,
+                            quote_scale: market.quote_scale,
+                            fee_scale: market.fee_scale,
+                            min_amount: market.min_amount,
+                        },
+                    ),
+                    _ => panic!("{}: add|set asset|market ...", self.place),
+                }
+            }
+        };
+        Command::Change(Box::new(change))
     }
 
     // Checks.

@@ -36,7 +36,7 @@ fn main() {
     report("snapshot_write_milliseconds", seed, runs, || {
         snapshot.clear();
         let started = cpu_nanoseconds();
-        write_state(&prepared, &mut |piece| snapshot.extend_from_slice(piece));
+        write_state(&prepared, prepared.config(), &mut |piece| snapshot.extend_from_slice(piece));
         (cpu_nanoseconds() - started) / 1_000_000
     });
     drop(prepared);
@@ -76,7 +76,7 @@ fn prepare(flow: &Flow) -> Exchange {
 
 fn restored(snapshot: &[u8]) -> Exchange {
     let replay = Replay::from_snapshot(&mut &snapshot[..]).expect("a sound snapshot");
-    replay.finish().expect("sound").expect("there is a state")
+    replay.finish().expect("sound").expect("there is a state").exchange
 }
 
 /// Commands per second from records of the journal.
@@ -94,7 +94,7 @@ fn replay(flow: &Flow, snapshot: &[u8]) -> u64 {
         let time = flow::stamp(sequence).time.0;
         let record =
             Record { kind: KIND_COMMAND, epoch: 1, ordinal: sequence, sequence, time, payload };
-        replay.apply(&record, |_, _, events| _ = black_box(events)).expect("it continues");
+        replay.apply(&record, |_, _, events, _| _ = black_box(events)).expect("it continues");
     }
     flow.commands.len() as u64 * 1_000_000_000 / (cpu_nanoseconds() - started)
 }
@@ -178,6 +178,7 @@ fn params(command: &Command, config: &Config) -> String {
             let name = &config.markets[usize::from(cancel.market.0)].name;
             write!(text, r#"[{}, "{name}", {}]"#, cancel.user.0, cancel.order.0)
         }
+        Command::Change(change) => panic!("the flow only trades: {change:?}"),
     };
     written.expect("a string takes everything");
     text

@@ -68,10 +68,10 @@ fn main() {
         .collect();
     report("rotations", &rotations);
     for _ in 0..100 {
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(host.names().get());
         for _ in 0..1_000 {
             id += 1;
-            batch.push(102, &params(id), 1, host.names()).expect("a deposit");
+            batch.push(102, &params(id), 1).expect("a deposit");
         }
         wait(&host, batch);
     }
@@ -117,7 +117,7 @@ fn is_running(child: &mut Child) -> bool {
 
 /// Funds users and lets their bids rest, which never meet.
 fn fill(host: &Host, orders: u64) {
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(host.names().get());
     for user in 1..=USERS {
         let params = format!(r#"[{user}, "USDT", "fund", {user}, "100000000", {{}}]"#);
         push(host, &mut batch, 102, &params);
@@ -133,9 +133,9 @@ fn fill(host: &Host, orders: u64) {
 
 /// Adds a request; a batch that is large enough is sent.
 fn push(host: &Host, batch: &mut Batch, command: u32, params: &str) {
-    batch.push(command, params.as_bytes(), 1, host.names()).expect("a request");
+    batch.push(command, params.as_bytes(), 1).expect("a request");
     if batch.len() as u64 == BATCH {
-        wait(host, std::mem::take(batch));
+        wait(host, batch.take());
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use viabtc_engine::Command;
+use viabtc_engine::decimal::power_of_ten;
 use viabtc_wire::json::write_indented;
 use viabtc_wire::methods::{Effect, ErrorCode, by_command};
 use viabtc_wire::reply::write_common_error;
@@ -19,8 +20,10 @@ use crate::codec::command_number;
 const WEIGHT_BYTES: usize = 1_024;
 
 /// Requests of one port, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Batch {
+    /// What names and numbers of the requests were read with.
+    names: Arc<Names>,
     pub(crate) items: Vec<Item>,
     /// Parameters' texts of the writes.
     pub(crate) params: Vec<u8>,
@@ -54,18 +57,23 @@ pub enum Refused {
 }
 
 impl Batch {
+    /// Of requests whose names and numbers are read with `names`.
+    pub fn new(names: Arc<Names>) -> Batch {
+        Batch { names, items: Vec::new(), params: Vec::new() }
+    }
+
+    /// What was collected, leaving nothing.
+    #[must_use]
+    pub fn take(&mut self) -> Batch {
+        std::mem::replace(self, Batch::new(Arc::clone(&self.names)))
+    }
+
     /// Decodes and adds one request.
     ///
     /// # Errors
     /// When the body cannot be answered by the engine; the batch is as before.
-    pub fn push(
-        &mut self,
-        command: u32,
-        params: &[u8],
-        id: i64,
-        names: &Names,
-    ) -> Result<(), Refused> {
-        let work = match decode(command, params, names) {
+    pub fn push(&mut self, command: u32, params: &[u8], id: i64) -> Result<(), Refused> {
+        let work = match decode(command, params, &self.names) {
             Ok(Request::Query(query)) => Work::Query(query),
             Ok(Request::Write(write)) => {
                 let start = self.params.len();
@@ -80,6 +88,38 @@ impl Batch {
         };
         self.items.push(Item { id, work });
         Ok(())
+    }
+
+    /// Whether names and numbers mean the same under `names`.
+    pub fn is_read_with(&self, names: &Arc<Names>) -> bool {
+        Arc::ptr_eq(&self.names, names)
+    }
+
+    /// The work of the `index`-th request, read anew: assets and markets changed since it was read, and a
+    /// number may stand for another amount.
+    pub(crate) fn work_under(&self, index: usize, names: &Names) -> Work {
+        let read_again = |write: &Command, range: &Range<usize>| match decode(
+            command_number(write),
+            &self.params[range.clone()],
+            names,
+        ) {
+            Ok(Request::Write(command)) => Work::Write { command, params: range.clone() },
+            _ => Work::Invalid(Effect::Write),
+        };
+        match &self.items[index].work {
+            Work::Write { command, params } => read_again(command, params),
+            Work::Query(Query::Depth { market, limit, interval }) => {
+                // Assets and markets keep their places, so that only this query holds a number that counts
+                // decimals.
+                let place = usize::from(market.0);
+                let scale = |names: &Names| names.config().markets[place].quote_scale;
+                let more = scale(names).saturating_sub(scale(&self.names));
+                let interval = interval.saturating_mul(power_of_ten(u32::from(more)));
+                Work::Query(Query::Depth { market: *market, limit: *limit, interval })
+            }
+            Work::Query(query) => Work::Query(query.clone()),
+            Work::Invalid(effect) => Work::Invalid(*effect),
+        }
     }
 
     /// Command and parameters' text of the `index`-th request, when it is a write.
@@ -231,11 +271,11 @@ mod tests {
             r#"{"assets": [{"name": "A", "prec_save": 8, "prec_show": 8}], "markets": []}"#,
         )
         .unwrap();
-        let names = Names::new(&config.config);
+        let names = Arc::new(Names::new(&config.config));
         let deposit = |detail: &str| {
             let params = format!(r#"[1, "A", "deposit", 1, "1", {{"note": "{detail}"}}]"#);
-            let mut batch = Batch::default();
-            batch.push(102, params.as_bytes(), 1, &names).unwrap();
+            let mut batch = Batch::new(Arc::clone(&names));
+            batch.push(102, params.as_bytes(), 1).unwrap();
             batch.weight()
         };
         assert_eq!(deposit("short"), 1);

@@ -3,18 +3,31 @@
 //! A journal record's payload is the decoded command followed by the parameters' JSON text as the client
 //! sent it: replay needs no JSON and does not depend on today's configuration, and the operation log can
 //! show the text. A feed record's payload is the command number, that text, and the events.
+//!
+//! Commands of our own kinds are written in version 2, all others in version 1 as ever: a build that does
+//! not know them says so, and reads a journal without them.
 
 use viabtc_engine::event::OrderChange;
 use viabtc_engine::{
-    AssetId, BalanceUpdated, CancelOrder, Command, Deal, DealId, DealSide, Decimal, Event,
+    AssetId, BalanceUpdated, CancelOrder, Change, Command, Deal, DealId, DealSide, Decimal, Event,
     MarketId, Order, OrderEvent, OrderId, OrderKind, PlaceLimit, PlaceMarket, Side, Source, Time,
     UpdateBalance, UserId,
 };
 
+use viabtc_wire::changes::is_own;
+
 use crate::bytes::{Reader, Writer};
 
-/// First byte of every payload.
+mod changes;
+
+pub(crate) use changes::{read_asset, read_market, write_asset, write_market};
+use changes::{read_change, write_change};
+
+/// First byte of every payload, but of those that hold what only version 2 has.
 pub const VERSION: u8 = 1;
+
+/// First byte of commands of our own kinds, in the journal and in the feed.
+pub const VERSION_OWN: u8 = 2;
 
 const SOURCE_ABSENT: u8 = u8::MAX;
 
@@ -25,7 +38,7 @@ pub enum CodecError {
     #[error("the record ends inside a field")]
     Short,
     /// Written by a version that this build does not read.
-    #[error("format version {0} is not readable by this build, which reads version 1")]
+    #[error("format version {0} is not readable by this build, which reads versions 1 and 2")]
     Version(u8),
     /// A field holds a value outside its range.
     #[error("field out of range: {0}")]
@@ -35,8 +48,9 @@ pub enum CodecError {
 /// Appends `command`, then `params`.
 pub fn write_command(command: &Command, params: &[u8], out: &mut Vec<u8>) {
     let mut writer = Writer(out);
-    writer.u8(VERSION);
+    writer.u8(if matches!(command, Command::Change(_)) { VERSION_OWN } else { VERSION });
     match command {
+        Command::Change(change) => write_change(&mut writer, change),
         Command::UpdateBalance(update) => {
             writer.u8(1);
             writer.u32(update.user.0);
@@ -82,7 +96,10 @@ pub fn write_command(command: &Command, params: &[u8], out: &mut Vec<u8>) {
 /// When the payload was not made by [`write_command`] of this version.
 pub fn read_command(payload: &[u8]) -> Result<(Command, &[u8]), CodecError> {
     let mut reader = Reader(payload);
-    read_version(&mut reader)?;
+    if read_version(&mut reader)? == VERSION_OWN {
+        let change = read_change(&mut reader)?;
+        return Ok((Command::Change(Box::new(change)), reader.0));
+    }
     let command = match reader.u8()? {
         1 => Command::UpdateBalance(UpdateBalance {
             user: UserId(reader.u32()?),
@@ -127,6 +144,14 @@ pub const fn command_number(command: &Command) -> u32 {
         Command::PlaceLimit(_) => 201,
         Command::PlaceMarket(_) => 202,
         Command::CancelOrder(_) => 204,
+        Command::Change(change) => match **change {
+            Change::Halt(_) => 901,
+            Change::Resume(_) => 902,
+            Change::AddMarket(_) => 903,
+            Change::SetMarket(..) => 904,
+            Change::AddAsset(_) => 905,
+            Change::SetAsset(..) => 906,
+        },
     }
 }
 
@@ -155,7 +180,7 @@ pub struct Origin {
 /// Appends a feed record's payload.
 pub fn write_feed_entry(origin: Origin, params: &[u8], events: &[Event], out: &mut Vec<u8>) {
     let mut writer = Writer(out);
-    writer.u8(VERSION);
+    writer.u8(if is_own(origin.command) { VERSION_OWN } else { VERSION });
     writer.u32(origin.command);
     writer.u64(origin.operlog_id);
     writer.u64(origin.config);
@@ -172,9 +197,12 @@ pub fn write_feed_entry(origin: Origin, params: &[u8], events: &[Event], out: &m
 /// When it was not made by [`write_feed_entry`] of this version.
 pub fn read_feed_entry(payload: &[u8]) -> Result<FeedEntry<'_>, CodecError> {
     let mut reader = Reader(payload);
-    read_version(&mut reader)?;
+    let version = read_version(&mut reader)?;
     let origin =
         Origin { command: reader.u32()?, operlog_id: reader.u64()?, config: reader.u64()? };
+    if is_own(origin.command) != (version == VERSION_OWN) {
+        return Err(CodecError::Value("command of another version"));
+    }
     let params = reader.bytes()?;
     let count = reader.u32()? as usize;
     // An event takes more than one byte, which bounds what a damaged count can reserve.
@@ -365,15 +393,17 @@ fn read_side(reader: &mut Reader<'_>) -> Result<Side, CodecError> {
     }
 }
 
-fn read_version(reader: &mut Reader<'_>) -> Result<(), CodecError> {
+fn read_version(reader: &mut Reader<'_>) -> Result<u8, CodecError> {
     match reader.u8()? {
-        VERSION => Ok(()),
+        version @ (VERSION | VERSION_OWN) => Ok(version),
         other => Err(CodecError::Version(other)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use viabtc_engine::{AssetConfig, AssetSettings, MarketConfig, MarketSettings};
+
     use super::*;
 
     fn commands() -> Vec<Command> {
@@ -410,6 +440,49 @@ mod tests {
                 order: OrderId(99),
             }),
         ]
+        .into_iter()
+        .chain(changes().map(|change| Command::Change(Box::new(change))))
+        .collect()
+    }
+
+    fn changes() -> [Change; 6] {
+        let min_amount = Decimal { coefficient: 1, scale: 3 };
+        let asset = AssetConfig { name: "ETH".into(), save_scale: 16, show_scale: 8 };
+        let market = MarketConfig {
+            name: "ETHBTC".into(),
+            base: AssetId(2),
+            quote: AssetId(0),
+            base_scale: 4,
+            quote_scale: 6,
+            fee_scale: 4,
+            min_amount,
+        };
+        let asset_settings = AssetSettings { save_scale: 20, show_scale: 10 };
+        let settings = MarketSettings { base_scale: 5, quote_scale: 7, fee_scale: 4, min_amount };
+        [
+            Change::Halt(MarketId(1)),
+            Change::Resume(MarketId(1)),
+            Change::AddAsset(asset),
+            Change::SetAsset(AssetId(2), asset_settings),
+            Change::AddMarket(market),
+            Change::SetMarket(MarketId(3), settings),
+        ]
+    }
+
+    /// What other builds wrote is read for ever, and they say what they cannot read.
+    #[test]
+    fn commands_of_our_own_kinds_have_a_version_of_their_own() {
+        for command in commands() {
+            let mut payload = Vec::new();
+            write_command(&command, b"[]", &mut payload);
+            let is_change = matches!(command, Command::Change(_));
+            assert_eq!(payload[0], if is_change { VERSION_OWN } else { VERSION });
+            assert_eq!(is_own(command_number(&command)), is_change);
+        }
+        let halt = Command::Change(Box::new(Change::Halt(MarketId(0x0102))));
+        let mut payload = Vec::new();
+        write_command(&halt, b"[]", &mut payload);
+        assert_eq!(payload, b"\x02\x01\x02\x01[]");
     }
 
     #[test]

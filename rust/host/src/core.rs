@@ -8,17 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use viabtc_engine::{Events, Exchange, Stamp, Time, WARM_GROUP};
+use viabtc_engine::{Change, ChangeError, Command, Events, Exchange, Stamp, Time, WARM_GROUP};
 use viabtc_journal::{FeedWriter, Journal, JournalError, Storage};
 use viabtc_wire::methods::{Effect, ErrorCode};
-use viabtc_wire::reply::{write_common_error, write_outcome, write_query};
+use viabtc_wire::reply::{write_change_error, write_common_error, write_outcome, write_query};
 use viabtc_wire::request::Names;
 
 use crate::batch::{Batch, Bodies, Item, Layout, ReplyTo, Work};
 use crate::codec::{Origin, command_number, write_command, write_feed_entry};
+use crate::configs;
 use crate::fault::{self, Fault, OnFault};
 use crate::gate::Gate;
 use crate::metrics::Metrics;
+use crate::names::Published;
 use crate::poison::Poison;
 use crate::queue::Queue;
 use crate::record::{KIND_COMMAND, KIND_DIGEST};
@@ -59,7 +61,10 @@ pub(crate) struct Core<S: Storage + Sync> {
     pub(crate) exchange: Exchange,
     pub(crate) journal: Journal<S>,
     pub(crate) feed: FeedWriter<S>,
+    /// What requests are read with; ports read theirs with what is published.
     pub(crate) names: Arc<Names>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) storage: S,
     /// Digest of the configuration, which events name.
     pub(crate) config: u64,
     pub(crate) metrics: Arc<Metrics>,
@@ -77,6 +82,23 @@ pub(crate) struct Core<S: Storage + Sync> {
     pub(crate) is_continued: bool,
     /// Whether events wait because the feed cannot be written.
     pub(crate) is_feed_failing: bool,
+}
+
+/// Why a change is not made.
+enum Refusal {
+    Change(ChangeError),
+    Unavailable,
+}
+
+impl Refusal {
+    fn write(&self, command: u32, id: i64, out: &mut Vec<u8>) {
+        match self {
+            Refusal::Change(error) => write_change_error(command, error, id, out),
+            Refusal::Unavailable => {
+                write_common_error(ErrorCode::ServiceUnavailable, Some(id), out);
+            }
+        }
+    }
 }
 
 /// Buffers that are filled and emptied every turn.
@@ -161,7 +183,13 @@ impl<S: Storage + Sync> Core<S> {
                             self.warm(&batch.items[index..]);
                         }
                         fault::at(index);
-                        self.serve(item, &batch.params, is_writable, bodies)?;
+                        // Commands before this one, in this turn or in this batch, may have changed them.
+                        if batch.is_read_with(&self.names) {
+                            self.serve(item.id, &item.work, &batch.params, is_writable, bodies)?;
+                        } else {
+                            let work = batch.work_under(index, &self.names);
+                            self.serve(item.id, &work, &batch.params, is_writable, bodies)?;
+                        }
                     }
                     // A refusal says as much about the commands before it as a success.
                     let is_held = is_writable && batch.has_writes();
@@ -203,13 +231,13 @@ impl<S: Storage + Sync> Core<S> {
 
     fn serve(
         &mut self,
-        item: &Item,
+        id: i64,
+        work: &Work,
         params: &[u8],
         is_writable: bool,
         bodies: &mut Bodies,
     ) -> Result<(), JournalError> {
-        let id = item.id;
-        match &item.work {
+        match work {
             Work::Query(query) => {
                 bodies.write(|out| write_query(&self.exchange, query, id, out));
                 self.metrics.queries.fetch_add(1, Relaxed);
@@ -230,6 +258,17 @@ impl<S: Storage + Sync> Core<S> {
                     bodies.write(|out| write_common_error(code, Some(id), out));
                     return Ok(());
                 }
+                let mut next = None;
+                if let Command::Change(change) = command {
+                    match self.plan(change) {
+                        Ok(planned) => next = Some(planned),
+                        Err(refusal) => {
+                            bodies.write(|out| refusal.write(command_number(command), id, out));
+                            self.metrics.rejected.fetch_add(1, Relaxed);
+                            return Ok(());
+                        }
+                    }
+                }
                 self.is_continued = false;
                 let time = self.now();
                 let sequence = self.exchange.sequence() + 1;
@@ -237,6 +276,11 @@ impl<S: Storage + Sync> Core<S> {
                 self.scratch.events.clear();
                 let outcome = self.exchange.apply(stamp, command, &mut self.scratch.events);
                 if outcome.is_ok() {
+                    if let Some((digest, names)) = next {
+                        self.config = digest;
+                        self.names = Arc::clone(&names);
+                        self.published.set(names);
+                    }
                     self.record(stamp, command, &params[range.clone()])?;
                     self.metrics.applied.fetch_add(1, Relaxed);
                 } else {
@@ -253,10 +297,18 @@ impl<S: Storage + Sync> Core<S> {
         Ok(())
     }
 
+    /// Makes sure that the configuration after a change can be found by its digest: events will name it.
+    fn plan(&self, change: &Change) -> Result<(u64, Arc<Names>), Refusal> {
+        let next = self.exchange.plan(change).map_err(Refusal::Change)?;
+        // Nothing has happened yet: a disk that is full costs this change and nothing else.
+        let digest = configs::keep(&self.storage, &next).map_err(|_| Refusal::Unavailable)?;
+        Ok((digest, Arc::new(Names::new(&next))))
+    }
+
     /// Why a command is not even tried, if so; makes room for its record of at most `room` bytes.
     fn refusal(
         &mut self,
-        command: &viabtc_engine::Command,
+        command: &Command,
         params: &[u8],
         room: usize,
     ) -> Result<Option<ErrorCode>, JournalError> {
@@ -284,7 +336,7 @@ impl<S: Storage + Sync> Core<S> {
     fn record(
         &mut self,
         stamp: Stamp,
-        command: &viabtc_engine::Command,
+        command: &Command,
         params: &[u8],
     ) -> Result<(), JournalError> {
         let Scratch { events, payload, feed, feed_entries } = &mut self.scratch;

@@ -118,11 +118,14 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::mpsc::{Sender, channel};
 
     use super::*;
     use crate::batch::{Batch, Layout};
+    use viabtc_engine::Config;
     use viabtc_wire::methods::ErrorCode;
+    use viabtc_wire::request::Names;
 
     struct Told(u64, Sender<u64>);
 
@@ -133,7 +136,9 @@ mod tests {
     }
 
     fn replies() -> Replies {
-        Batch::default().refuse(ErrorCode::ServiceUnavailable, Layout::Compact)
+        let nothing = Config { assets: Vec::new(), markets: Vec::new(), update_window: 1 };
+        let batch = Batch::new(Arc::new(Names::new(&nothing)));
+        batch.refuse(ErrorCode::ServiceUnavailable, Layout::Compact)
     }
 
     #[test]

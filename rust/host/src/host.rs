@@ -19,6 +19,7 @@ use crate::core::{Core, Entry};
 use crate::fault::{self, OnFault};
 use crate::gate::Gate;
 use crate::metrics::Metrics;
+use crate::names::Published;
 use crate::poison;
 use crate::queue::Queue;
 use crate::start::{Opened, Recovery, StartError, microseconds_now, open, open_directory};
@@ -90,7 +91,7 @@ pub struct Unavailable;
 /// A running engine.
 pub struct Host<S: Storage + Sync = Directory> {
     queue: Arc<Queue<Entry<S>>>,
-    names: Arc<Names>,
+    names: Arc<Published>,
     metrics: Arc<Metrics>,
     layout: Layout,
     recovery: Recovery,
@@ -137,7 +138,6 @@ impl<S: Storage + Sync> Host<S> {
     /// As [`Host::start`].
     pub fn start_on(storage: S, options: Options) -> Result<Host<S>, StartError> {
         let layout = if options.config.is_indented { Layout::Indented } else { Layout::Compact };
-        let names = Arc::new(Names::new(&options.config.config));
         let metrics = Arc::new(Metrics::default());
         let Options { clock, on_fault, .. } = options;
         let opened = {
@@ -146,6 +146,9 @@ impl<S: Storage + Sync> Host<S> {
         };
         let Opened { exchange, journal, feed, config, poison, recovery } = opened;
         metrics.durable_sequence.store(exchange.sequence(), Release);
+        // Commands may have changed what the file says.
+        let names = Arc::new(Names::new(exchange.config()));
+        let published = Arc::new(Published::new(Arc::clone(&names)));
         let signal = Arc::clone(feed.signal());
         let gate = (options.durability == Durability::Operlog).then(|| Arc::new(Gate::new(0)));
         let noted = poison.clone();
@@ -154,7 +157,9 @@ impl<S: Storage + Sync> Host<S> {
             exchange,
             journal,
             feed,
-            names: Arc::clone(&names),
+            names,
+            published: Arc::clone(&published),
+            storage: storage.clone(),
             config,
             metrics: Arc::clone(&metrics),
             clock,
@@ -190,7 +195,7 @@ impl<S: Storage + Sync> Host<S> {
         let thread = Mutex::new(Some(Running { thread, ended }));
         Ok(Host {
             queue,
-            names,
+            names: published,
             metrics,
             layout,
             recovery,
@@ -207,8 +212,8 @@ impl<S: Storage + Sync> Host<S> {
         &self.recovery
     }
 
-    /// Names for [`Batch::push`].
-    pub fn names(&self) -> &Arc<Names> {
+    /// Names for [`Batch::new`].
+    pub fn names(&self) -> &Published {
         &self.names
     }
 
@@ -264,8 +269,8 @@ impl<S: Storage + Sync> Host<S> {
                 let _ = self.0.send(replies);
             }
         }
-        let mut batch = Batch::default();
-        batch.push(command, params, id, &self.names)?;
+        let mut batch = Batch::new(self.names.get());
+        batch.push(command, params, id)?;
         let (sender, receiver) = sync_channel(1);
         let refused = batch.refuse(ErrorCode::ServiceUnavailable, self.layout);
         self.submit(batch, Box::new(Caller(sender)));

@@ -2,14 +2,17 @@
 
 use std::io::Read;
 
-use viabtc_engine::{Event, Exchange, RestoreError, Stamp, Time, Violation};
+use viabtc_engine::{
+    Command, Config, ConfigError, Event, Exchange, RestoreError, Stamp, Time, Violation,
+};
 use viabtc_journal::Record;
 
 use crate::codec::{CodecError, Origin, command_number, read_command};
 use crate::configs;
 use crate::fault;
 use crate::record::{
-    KIND_COMMAND, KIND_CONFIG, KIND_DIGEST, KIND_STATE, STATE_ENDS, read_config, write_config,
+    Configs, KIND_COMMAND, KIND_CONFIG, KIND_DIGEST, KIND_STATE, STATE_ENDS, read_configs,
+    write_configs,
 };
 
 /// Longest configuration: all that its counts and lengths allow is less.
@@ -49,6 +52,9 @@ pub enum RecoveryError {
     /// A configuration that does not fit the state.
     #[error("{0}")]
     Restore(#[from] RestoreError),
+    /// Edits of the configuration file do not fit what commands changed.
+    #[error("the configuration file and what commands changed do not fit together: {} {}", .0.key, .0.problem)]
+    Merge(ConfigError),
     /// A snapshot that cannot be read.
     #[error("snapshot: {0}")]
     Snapshot(String),
@@ -73,6 +79,8 @@ pub enum RecoveryError {
 /// Builds the state from a snapshot and the records after it.
 pub struct Replay {
     exchange: Option<Exchange>,
+    /// The configuration that the file had when it was last read.
+    file: Option<Config>,
     events: Vec<Event>,
     /// Digest of the configuration; 0 without one.
     config: u64,
@@ -85,7 +93,14 @@ pub struct Replay {
 impl Replay {
     /// From nothing.
     pub fn empty() -> Replay {
-        Replay { exchange: None, events: Vec::new(), config: 0, pieces: Vec::new(), replayed: 0 }
+        Replay {
+            exchange: None,
+            file: None,
+            events: Vec::new(),
+            config: 0,
+            pieces: Vec::new(),
+            replayed: 0,
+        }
     }
 
     /// From a snapshot's content. The state is audited once, by [`Replay::finish`].
@@ -102,10 +117,10 @@ impl Replay {
         }
         let mut config = vec![0; length];
         snapshot.read_exact(&mut config).map_err(unreadable)?;
-        let (config, _) =
-            read_config(&config).map_err(|error| RecoveryError::Snapshot(error.to_string()))?;
+        let Configs { current, file } =
+            read_configs(&config).map_err(|error| RecoveryError::Snapshot(error.to_string()))?;
         let mut failed = None;
-        let exchange = Exchange::restore_unaudited(config, &mut |buffer: &mut [u8]| {
+        let exchange = Exchange::restore_unaudited(current, &mut |buffer: &mut [u8]| {
             snapshot.read(buffer).unwrap_or_else(|error| {
                 failed = Some(error);
                 0
@@ -116,26 +131,28 @@ impl Replay {
         }
         let exchange = exchange?;
         let config = configs::digest(exchange.config());
-        Ok(Replay { exchange: Some(exchange), config, ..Replay::empty() })
+        Ok(Replay { exchange: Some(exchange), file: Some(file), config, ..Replay::empty() })
     }
 
-    /// Applies one record; `visit` gets each command's origin, parameters' text and events.
+    /// Applies one record; `visit` gets each command's origin, parameters' text and events, and the
+    /// configuration that these name.
     ///
     /// # Errors
     /// When the record does not continue the state.
     pub fn apply(
         &mut self,
         record: &Record<'_>,
-        mut visit: impl FnMut(Origin, &[u8], &[Event]),
+        mut visit: impl FnMut(Origin, &[u8], &[Event], &Config),
     ) -> Result<(), RecoveryError> {
         let sequence = record.sequence;
         let codec = |error| RecoveryError::Codec { sequence, error };
         if record.kind == KIND_CONFIG {
-            let (config, _) = read_config(record.payload).map_err(codec)?;
-            self.config = configs::digest(&config);
+            let Configs { current, file } = read_configs(record.payload).map_err(codec)?;
+            self.config = configs::digest(&current);
+            self.file = Some(file);
             self.exchange = Some(match self.exchange.take() {
-                None => Exchange::new(config),
-                Some(exchange) => exchange.reconfigure(config)?,
+                None => Exchange::new(current),
+                Some(exchange) => exchange.reconfigure(current)?,
             });
             return Ok(());
         }
@@ -166,12 +183,15 @@ impl Replay {
             RecoveryError::Refused { sequence, reason: rejection.to_string() }
         })?;
         self.replayed += 1;
+        if matches!(command, Command::Change(_)) {
+            self.config = configs::digest(exchange.config());
+        }
         let origin = Origin {
             command: command_number(&command),
             operlog_id: exchange.operlog_id(),
             config: self.config,
         };
-        visit(origin, params, &self.events);
+        visit(origin, params, &self.events, exchange.config());
         Ok(())
     }
 
@@ -179,22 +199,35 @@ impl Replay {
     ///
     /// # Errors
     /// When an invariant does not hold.
-    pub fn finish(self) -> Result<Option<Exchange>, RecoveryError> {
+    pub fn finish(self) -> Result<Option<State>, RecoveryError> {
         if !self.pieces.is_empty() {
             return Err(RecoveryError::Unfinished);
         }
         if let Some(exchange) = &self.exchange {
             exchange.audit().map_err(RecoveryError::Audit)?;
         }
-        Ok(self.exchange)
+        let file = self.file;
+        Ok(self.exchange.map(|exchange| {
+            let file = file.unwrap_or_else(|| exchange.config().clone());
+            State { exchange, file }
+        }))
     }
 }
 
-/// Writes a state as a snapshot's content: the configuration with its length in front, then the engine's
-/// own format.
-pub fn write_state(exchange: &Exchange, sink: &mut dyn FnMut(&[u8])) {
+/// What files lead to.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The exchange, under the configuration that commands are applied under.
+    pub exchange: Exchange,
+    /// The configuration that the file had when it was last read.
+    pub file: Config,
+}
+
+/// Writes a state as a snapshot's content: the configurations with their length in front, then the
+/// engine's own format. `file` is the configuration that the file had when it was last read.
+pub fn write_state(exchange: &Exchange, file: &Config, sink: &mut dyn FnMut(&[u8])) {
     let mut config = Vec::new();
-    write_config(exchange.config(), &mut config);
+    write_configs(exchange.config(), file, &mut config);
     sink(&u32::try_from(config.len()).expect("names and counts are bounded").to_le_bytes());
     sink(&config);
     exchange.write_snapshot(sink);

@@ -4,13 +4,12 @@
 use std::io;
 use std::path::Path;
 
-use viabtc_engine::Exchange;
 use viabtc_journal::{
     FeedPositions, JournalError, SnapshotWriter, Storage, feed_sequence, latest_snapshot,
     lock_snapshots, read_closed, remove_consumed, remove_obsolete, sync_feed,
 };
 
-use crate::recovery::{RecoveryError, Replay, write_state};
+use crate::recovery::{RecoveryError, Replay, State, write_state};
 use crate::start::{StartError, microseconds_now, open_directory};
 
 /// Snapshots kept: the newest, and one to fall back to.
@@ -80,7 +79,7 @@ pub fn write_snapshot_on<S: Storage>(storage: &S, now: i64) -> Result<SnapshotRe
     };
     let mut failure = None;
     let read = read_closed(storage, after, &mut |_, _, record| {
-        failure = replay.apply(record, |_, _, _| {}).err();
+        failure = replay.apply(record, |_, _, _, _| {}).err();
         failure.is_none()
     });
     if let Some(failure) = failure {
@@ -88,10 +87,10 @@ pub fn write_snapshot_on<S: Storage>(storage: &S, now: i64) -> Result<SnapshotRe
     }
     let (_, journaled) = read?;
     let replayed = replay.replayed;
-    let Some(exchange) = replay.finish()? else {
+    let Some(state) = replay.finish()? else {
         return Ok(SnapshotReport { sequence: 0, replayed: 0, bytes: 0, digest: 0 });
     };
-    let (sequence, digest) = (exchange.sequence(), exchange.digest());
+    let (sequence, digest) = (state.exchange.sequence(), state.exchange.digest());
     if replayed == 0 {
         return Ok(SnapshotReport { sequence, replayed, bytes: 0, digest });
     }
@@ -107,7 +106,7 @@ pub fn write_snapshot_on<S: Storage>(storage: &S, now: i64) -> Result<SnapshotRe
     sync_feed(storage)?;
     let mut writer = SnapshotWriter::begin(storage, sequence)?;
     let mut written: Result<(), JournalError> = Ok(());
-    write_state(&exchange, &mut |piece| {
+    write_state(&state.exchange, &state.file, &mut |piece| {
         if written.is_ok() {
             written = writer.write(piece);
         }
@@ -123,7 +122,7 @@ pub fn write_snapshot_on<S: Storage>(storage: &S, now: i64) -> Result<SnapshotRe
 ///
 /// # Errors
 /// When files cannot be used or hold no state.
-pub fn read_snapshot(directory: &Path) -> Result<Option<Exchange>, StartError> {
+pub fn read_snapshot(directory: &Path) -> Result<Option<State>, StartError> {
     let (snapshot, _) = latest_snapshot(&open_directory(directory)?)?;
     let Some(mut snapshot) = snapshot else { return Ok(None) };
     Ok(Replay::from_snapshot(&mut snapshot)?.finish()?)

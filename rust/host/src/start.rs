@@ -12,9 +12,10 @@ use viabtc_journal::{
 use crate::codec::write_feed_entry;
 use crate::configs;
 use crate::host::{Durability, Options};
+use crate::merge::merge;
 use crate::poison::Poison;
-use crate::record::{KIND_CONFIG, write_config};
-use crate::recovery::{RecoveryError, Replay};
+use crate::record::{KIND_CONFIG, write_configs};
+use crate::recovery::{RecoveryError, Replay, State};
 
 /// What a start found.
 #[derive(Clone, Debug, Default)]
@@ -86,8 +87,9 @@ impl StartError {
                  that knows of them aside"
             }
             StartError::Journal(_) => "check space, permissions and health of the disk",
-            StartError::State(RecoveryError::Restore(_)) => {
-                "put back what the data uses, or choose another data directory"
+            StartError::State(RecoveryError::Restore(_) | RecoveryError::Merge(_)) => {
+                "put back what the data uses, or choose another data directory; precisions are raised \
+                 while the exchange runs: `viabtc asset set`, `viabtc market set`"
             }
             StartError::State(RecoveryError::FeedBehind { .. }) => {
                 "make space on the disk; the next snapshot is tried by itself"
@@ -131,6 +133,8 @@ pub(crate) fn open<S: Storage + Sync>(
     let mut feed = None;
     let mut failure: Option<StartError> = None;
     let mut payload = Vec::new();
+    // Digest of the configuration that was last made sure to be found by it.
+    let mut kept = 0;
     let journal_options = viabtc_journal::Options {
         segment_bytes: options.segment_bytes,
         is_synced,
@@ -150,8 +154,14 @@ pub(crate) fn open<S: Storage + Sync>(
         }
         let Some(feed) = feed.as_mut() else { return false };
         let mut refilled = Ok(());
-        let applied = replay.apply(record, |origin, params, events| {
+        let applied = replay.apply(record, |origin, params, events, config| {
             if record.sequence > feed.sequence() {
+                if kept != origin.config {
+                    refilled = configs::keep(storage, config).map(|digest| kept = digest);
+                    if refilled.is_err() {
+                        return;
+                    }
+                }
                 payload.clear();
                 write_feed_entry(origin, params, events, &mut payload);
                 refilled = feed.append(record.sequence, record.time, &payload);
@@ -187,22 +197,30 @@ pub(crate) fn open<S: Storage + Sync>(
     let replayed = replay.replayed;
     let before = replay.finish()?;
     let is_new = before.is_none();
-    let is_changed = before.as_ref().is_none_or(|state| *state.config() != options.config.config);
-    let mut exchange = before.unwrap_or_else(|| Exchange::new(options.config.config.clone()));
-    if is_changed {
-        exchange =
-            exchange.reconfigure(options.config.config.clone()).map_err(RecoveryError::Restore)?;
+    let wanted = &options.config.config;
+    let State { mut exchange, file } = before
+        .unwrap_or_else(|| State { exchange: Exchange::new(wanted.clone()), file: wanted.clone() });
+    let next = merge(exchange.config(), &file, wanted).map_err(RecoveryError::Merge)?;
+    if next != *wanted {
+        notes.push(
+            "assets and markets that commands changed stay so: the file counts where it was edited \
+             since the last start"
+                .to_owned(),
+        );
+    }
+    if is_new || next != *exchange.config() || file != *wanted {
+        if next != *exchange.config() && !is_new {
+            notes.push("the configuration of assets and markets changed".to_owned());
+        }
+        exchange = exchange.reconfigure(next).map_err(RecoveryError::Restore)?;
         let mut payload = Vec::new();
-        write_config(exchange.config(), &mut payload);
+        write_configs(exchange.config(), wanted, &mut payload);
         let time = now.max(journal.time());
         if journal.needs_rotation(payload.len()) {
             journal.rotate(0)?;
         }
         journal.append(KIND_CONFIG, exchange.sequence(), time, &payload)?;
         journal.commit()?;
-        if !is_new {
-            notes.push("the configuration of assets and markets changed".to_owned());
-        }
     }
     if let Some(torn) = &recovered.found.torn {
         notes.push(format!(

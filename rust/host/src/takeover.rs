@@ -7,7 +7,7 @@ use viabtc_journal::{Journal, Options, SnapshotWriter, inspect};
 use viabtc_wire::request::{Names, Request, decode};
 
 use crate::record::{KIND_STATE, STATE_ENDS, STATE_GOES_ON};
-use crate::recovery::{RecoveryError, Replay, write_state};
+use crate::recovery::{RecoveryError, Replay, State, write_state};
 use crate::start::{StartError, open_directory};
 
 /// Bytes of a state in one record, far below the size of any segment.
@@ -107,7 +107,7 @@ pub fn install_state(directory: &Path, state: &[u8]) -> Result<(u64, u64), Start
     if inspect(&storage, u64::MAX - 1, &mut |_, _, _| true)?.segments > 0 {
         return Err(used());
     }
-    let exchange = Replay::from_snapshot(&mut &state[..])?
+    let State { exchange, .. } = Replay::from_snapshot(&mut &state[..])?
         .finish()?
         .ok_or_else(|| RecoveryError::Snapshot("it holds no state".to_owned()))?;
     let sequence = exchange.sequence();
@@ -151,7 +151,7 @@ pub fn begin_journal(directory: &Path, exchange: &Exchange, now: i64) -> Result<
     }
     let mut journal = recovered?.journal;
     let mut state = Vec::new();
-    write_state(exchange, &mut |piece| state.extend_from_slice(piece));
+    write_state(exchange, exchange.config(), &mut |piece| state.extend_from_slice(piece));
     let mut pieces = state.chunks(PIECE_BYTES).peekable();
     while let Some(piece) = pieces.next() {
         let first = if pieces.peek().is_none() { STATE_ENDS } else { STATE_GOES_ON };

@@ -20,12 +20,21 @@ const CONFIG: &str = r#"{
 }"#;
 
 /// Requests of every kind.
-const REQUESTS: [(u32, &str); 5] = [
+const REQUESTS: [(u32, &str); 10] = [
     (102, r#"[1, "USDT", "fund", 1, "1000", {"note": "x"}]"#),
     (102, r#"[2, "BTC", "fund", 2, "10", {}]"#),
     (201, r#"[1, "BTCUSDT", 2, "1.5", "100", "0.002", "0.001", "web"]"#),
     (202, r#"[2, "BTCUSDT", 1, "0.5", "0.002", "web"]"#),
     (204, r#"[1, "BTCUSDT", 1]"#),
+    (901, r#"["BTCUSDT", "admin", "why"]"#),
+    (
+        903,
+        r#"["USDTBTC", {"stock": "USDT", "money": "BTC", "stock_prec": 2, "money_prec": 6,
+            "min_amount": "1"}, "admin"]"#,
+    ),
+    (904, r#"["BTCUSDT", {"min_amount": "0.5"}, "admin"]"#),
+    (905, r#"["ETH", {"prec_save": 16, "prec_show": 8}, "admin"]"#),
+    (906, r#"["BTC", {"prec_save": 14}, "admin"]"#),
 ];
 
 /// The records of these commands, and the state behind them.
@@ -34,15 +43,15 @@ fn history() -> (Vec<Vec<u8>>, Exchange) {
     let names = Names::new(&config);
     let mut exchange = Exchange::new(config);
     let mut records = Vec::new();
-    for (index, (number, params)) in REQUESTS.iter().enumerate() {
+    for (number, params) in &REQUESTS {
         let Ok(Request::Write(command)) = decode(*number, params.as_bytes(), &names) else {
             panic!("{params}");
         };
         let mut record = Vec::new();
         write_command(&command, params.as_bytes(), &mut record);
         records.push(record);
-        if index < 4 {
-            let stamp = Stamp { sequence: index as u64 + 1, time: Time(1) };
+        if *number != 204 {
+            let stamp = Stamp { sequence: exchange.sequence() + 1, time: Time(1) };
             exchange.apply(stamp, &command, &mut Vec::new()).unwrap();
         }
     }
@@ -97,7 +106,7 @@ fn fuzz_records_of_configurations() {
 fn fuzz_contents_of_snapshots() {
     let (_, exchange) = history();
     let mut seed = Vec::new();
-    write_state(&exchange, &mut |piece| seed.extend_from_slice(piece));
+    write_state(&exchange, exchange.config(), &mut |piece| seed.extend_from_slice(piece));
     fuzz(
         "snapshot-content",
         &[&seed],

@@ -129,8 +129,8 @@ fn fail(operation: u64) {
     disk.fail_operation(operation);
     let (sender, receiver) = sync_channel(2);
     for id in [2, 3] {
-        let mut batch = Batch::default();
-        batch.push(102, deposit(id, "").as_bytes(), 1, host.names()).unwrap();
+        let mut batch = Batch::new(host.names().get());
+        batch.push(102, deposit(id, "").as_bytes(), 1).unwrap();
         host.submit(batch, Box::new(Printed(sender.clone())));
     }
     drop(sender);

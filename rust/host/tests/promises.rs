@@ -47,9 +47,9 @@ fn submit(
     disk: &SimulatedDisk,
     params: &[String],
 ) -> Receiver<(SimulatedDisk, Replies)> {
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(host.names().get());
     for params in params {
-        batch.push(102, params.as_bytes(), 1, host.names()).unwrap();
+        batch.push(102, params.as_bytes(), 1).unwrap();
     }
     let (seen, replies) = sync_channel(1);
     host.submit(batch, Box::new(Observer { disk: disk.clone(), seen }));

@@ -29,7 +29,7 @@ fn update(change: i128) -> Vec<u8> {
 }
 
 fn apply(replay: &mut Replay, record: &Record<'_>) -> Result<(), RecoveryError> {
-    replay.apply(record, |_, _, _| ())
+    replay.apply(record, |_, _, _, _| ())
 }
 
 /// A replay that has read its configuration.
@@ -45,7 +45,7 @@ fn configured() -> Replay {
 fn digest_after(change: i128) -> u64 {
     let mut replay = configured();
     apply(&mut replay, &record(KIND_COMMAND, 1, &update(change))).unwrap();
-    replay.finish().unwrap().unwrap().digest()
+    replay.finish().unwrap().unwrap().exchange.digest()
 }
 
 #[test]

@@ -173,8 +173,8 @@ fn an_exact_state_and_the_log_behind_it_lead_to_the_same_digest_and_feed() {
     host.rotate().unwrap();
     write_snapshot(origin.path()).unwrap();
     let mut state = Vec::new();
-    let exchange = read_snapshot(origin.path()).unwrap().unwrap();
-    write_state(&exchange, &mut |piece| state.extend_from_slice(piece));
+    let exchange = read_snapshot(origin.path()).unwrap().unwrap().exchange;
+    write_state(&exchange, exchange.config(), &mut |piece| state.extend_from_slice(piece));
     (4..=9).for_each(|id| update(&host, id));
     let sum = |host: &Host| {
         host.inspect(|exchange| (exchange.sequence(), exchange.operlog_id(), exchange.digest()))

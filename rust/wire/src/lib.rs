@@ -1,5 +1,6 @@
 //! Bytes on the wire to values and back: methods, JSON requests and replies, frames. No sockets, no clock.
 
+pub mod changes;
 pub mod envelope;
 pub mod frame;
 pub mod json;

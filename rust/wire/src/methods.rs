@@ -73,6 +73,18 @@ pub enum Kind {
     Filter,
     /// Integer, 0 any, 1 ask, 2 bid.
     SideFilter,
+    /// String, the name of an asset or market that is not there yet.
+    NewName,
+    /// JSON object of an asset's settings: `prec_save`, `prec_show`.
+    AssetSettings,
+    /// JSON object of a market's settings: `stock_prec`, `money_prec`, `fee_prec`, `min_amount`.
+    MarketSettings,
+    /// JSON object of a new market: its settings, and `stock` and `money`.
+    NewMarket,
+    /// String, 1 to 64 characters, none beyond U+FFFF: who asks.
+    Actor,
+    /// String, at most 200 characters, none beyond U+FFFF: why.
+    Note,
 }
 
 impl Kind {
@@ -97,6 +109,12 @@ impl Kind {
             Kind::DealId => "deal_id",
             Kind::Filter => "filter",
             Kind::SideFilter => "side_filter",
+            Kind::NewName => "new_name",
+            Kind::AssetSettings => "asset_settings",
+            Kind::MarketSettings => "market_settings",
+            Kind::NewMarket => "new_market",
+            Kind::Actor => "actor",
+            Kind::Note => "note",
         }
     }
 }
@@ -350,7 +368,11 @@ pub const METHODS: &[Method] = &[
         ],
         arity: Arity::Exact,
         result: Shape::Order,
-        errors: &[(10, Rejection::BalanceNotEnough), (11, Rejection::AmountTooSmall)],
+        errors: &[
+            (10, Rejection::BalanceNotEnough),
+            (11, Rejection::AmountTooSmall),
+            (12, Rejection::MarketHalted),
+        ],
         summary: "Places a limit order: takes what crosses, rests with the remainder.",
     },
     Method {
@@ -372,6 +394,7 @@ pub const METHODS: &[Method] = &[
             (10, Rejection::BalanceNotEnough),
             (11, Rejection::AmountTooSmall),
             (12, Rejection::NoEnoughTrader),
+            (13, Rejection::MarketHalted),
         ],
         summary: "Places a market order: sells stock or spends money at once, never rests.",
     },
@@ -583,6 +606,103 @@ pub const METHODS: &[Method] = &[
         errors: &[],
         summary: "Number and amount of resting orders of markets.",
     },
+    Method {
+        name: "market.halt",
+        command: 901,
+        owner: Matchengine,
+        effect: Write,
+        params: &[("market", Kind::MarketName), ("actor", Kind::Actor), ("note", Kind::Note)],
+        arity: Arity::OptionalLast,
+        result: Shape::Success,
+        errors: &[(10, Rejection::Unchanged)],
+        summary: "Refuses new orders in a market; cancels and queries go on.",
+    },
+    Method {
+        name: "market.resume",
+        command: 902,
+        owner: Matchengine,
+        effect: Write,
+        params: &[("market", Kind::MarketName), ("actor", Kind::Actor), ("note", Kind::Note)],
+        arity: Arity::OptionalLast,
+        result: Shape::Success,
+        errors: &[(10, Rejection::Unchanged)],
+        summary: "Takes new orders in a halted market again.",
+    },
+    Method {
+        name: "market.add",
+        command: 903,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("market", Kind::NewName),
+            ("settings", Kind::NewMarket),
+            ("actor", Kind::Actor),
+            ("note", Kind::Note),
+        ],
+        arity: Arity::OptionalLast,
+        result: Shape::Success,
+        errors: &[(10, Rejection::NameTaken), (11, Rejection::NotPossible)],
+        summary: "Opens a market of two assets that exist.",
+    },
+    Method {
+        name: "market.set",
+        command: 904,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("market", Kind::MarketName),
+            ("settings", Kind::MarketSettings),
+            ("actor", Kind::Actor),
+            ("note", Kind::Note),
+        ],
+        arity: Arity::OptionalLast,
+        result: Shape::Success,
+        errors: &[(10, Rejection::Unchanged), (11, Rejection::NotPossible)],
+        summary: "Changes the smallest order of a market, or raises its decimals.",
+    },
+    Method {
+        name: "asset.add",
+        command: 905,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("asset", Kind::NewName),
+            ("settings", Kind::AssetSettings),
+            ("actor", Kind::Actor),
+            ("note", Kind::Note),
+        ],
+        arity: Arity::OptionalLast,
+        result: Shape::Success,
+        errors: &[(10, Rejection::NameTaken), (11, Rejection::NotPossible)],
+        summary: "Adds an asset.",
+    },
+    Method {
+        name: "asset.set",
+        command: 906,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("asset", Kind::AssetName),
+            ("settings", Kind::AssetSettings),
+            ("actor", Kind::Actor),
+            ("note", Kind::Note),
+        ],
+        arity: Arity::OptionalLast,
+        result: Shape::Success,
+        errors: &[(10, Rejection::Unchanged), (11, Rejection::NotPossible)],
+        summary: "Raises the decimals that are kept or shown of an asset.",
+    },
+    Method {
+        name: "exchange.state",
+        command: 907,
+        owner: Matchengine,
+        effect: Read,
+        params: &[],
+        arity: Arity::Any,
+        result: Shape::Figures,
+        errors: &[],
+        summary: "Halted markets, and the decimals that are kept of assets.",
+    },
 ];
 
 #[cfg(test)]
@@ -595,7 +715,7 @@ mod tests {
             assert_eq!(by_name(method.name).unwrap().command, method.command);
             assert_eq!(by_command(method.command).unwrap().name, method.name);
         }
-        assert_eq!(METHODS.len(), 23);
+        assert_eq!(METHODS.len(), 30);
         assert!(by_name("order.Cancel").is_none() && by_command(0).is_none());
     }
 
@@ -614,16 +734,24 @@ mod tests {
     #[test]
     fn every_rejection_of_the_engine_has_a_code() {
         use Rejection::{
-            AmountTooSmall, BalanceNotEnough, NoEnoughTrader, OrderNotFound, RepeatUpdate,
-            UserNotMatch,
+            AmountTooSmall, BalanceNotEnough, MarketHalted, NameTaken, NoEnoughTrader, NotPossible,
+            OrderNotFound, RepeatUpdate, Unchanged, UserNotMatch,
         };
         let codes = |command: u32| by_command(command).unwrap().errors;
         assert_eq!(codes(102), [(10, RepeatUpdate), (11, BalanceNotEnough)]);
-        assert_eq!(codes(201), [(10, BalanceNotEnough), (11, AmountTooSmall)]);
+        assert_eq!(codes(201), [(10, BalanceNotEnough), (11, AmountTooSmall), (12, MarketHalted)]);
         assert_eq!(
             codes(202),
-            [(10, BalanceNotEnough), (11, AmountTooSmall), (12, NoEnoughTrader)]
+            [
+                (10, BalanceNotEnough),
+                (11, AmountTooSmall),
+                (12, NoEnoughTrader),
+                (13, MarketHalted)
+            ]
         );
         assert_eq!(codes(204), [(10, OrderNotFound), (11, UserNotMatch)]);
+        assert!([901, 902].iter().all(|command| codes(*command) == [(10, Unchanged)]));
+        assert!([903, 905].iter().all(|it| codes(*it) == [(10, NameTaken), (11, NotPossible)]));
+        assert!([904, 906].iter().all(|it| codes(*it) == [(10, Unchanged), (11, NotPossible)]));
     }
 }

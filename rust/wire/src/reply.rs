@@ -3,8 +3,8 @@
 
 use viabtc_engine::decimal::write_stripped;
 use viabtc_engine::{
-    AssetId, Config, Decimal, Event, Exchange, MarketConfig, MarketId, Order, OrderKind, Rejection,
-    Side, UserId,
+    AssetId, ChangeError, Config, Decimal, Event, Exchange, MarketConfig, MarketId, Order,
+    OrderKind, Rejection, Side, UserId,
 };
 
 use crate::json::{separate, write_integer, write_seconds, write_string};
@@ -32,6 +32,16 @@ pub fn write_outcome(
             write_error(method.code(rejection), &rejection.to_string(), Some(id), out);
         }
     }
+}
+
+/// Appends the refusal of a change, with what stands in its way.
+///
+/// # Panics
+/// As [`write_outcome`].
+pub fn write_change_error(command: u32, error: &ChangeError, id: i64, out: &mut Vec<u8>) {
+    let method = by_command(command).expect("writes are methods of the table");
+    let message = format!("{}: {}", error.rejection, error.reason);
+    write_error(method.code(error.rejection), &message, Some(id), out);
 }
 
 /// Appends an error that every method shares.
@@ -111,6 +121,7 @@ pub fn write_query(exchange: &Exchange, query: &Query, id: i64, out: &mut Vec<u8
         Query::MarketList => write_list(b"[]", all_markets(config, &[]), out, |market, out| {
             write_market(market_of(config, market), config, out);
         }),
+        Query::ExchangeState => write_state(exchange, out),
         Query::MarketSummary(markets) => {
             write_list(b"[]", all_markets(config, markets), out, |market, out| {
                 write_market_summary(exchange, market, out);
@@ -204,6 +215,29 @@ fn write_market(market: &MarketConfig, config: &Config, out: &mut Vec<u8>) {
     write_field("money_prec", i64::from(market.quote_scale), out);
     let Decimal { coefficient, scale } = market.min_amount;
     write_number("min_amount", coefficient, scale, out);
+    out.push(b'}');
+}
+
+/// Appends what no method of an original tells: halted markets, decimals that are kept, and the last
+/// command of our own kinds.
+fn write_state(exchange: &Exchange, out: &mut Vec<u8>) {
+    let config = exchange.config();
+    out.extend_from_slice(b"{\"halted\": ");
+    let halted = all_markets(config, &[]).filter(|market| exchange.is_halted(*market));
+    write_list(b"[]", halted, out, |market, out| {
+        write_string(&market_of(config, market).name, out);
+    });
+    write_key("assets", out);
+    write_list(b"[]", all_assets(config, &[]), out, |asset, out| {
+        let AssetScales { name, save, show } = scales(config, asset);
+        out.extend_from_slice(b"{\"name\": ");
+        write_string(name, out);
+        write_field("prec_save", i64::from(save), out);
+        write_field("prec_show", i64::from(show), out);
+        out.push(b'}');
+    });
+    write_field("sequence", exchange.sequence().cast_signed(), out);
+    write_field("changed_at", exchange.changed_at().cast_signed(), out);
     out.push(b'}');
 }
 

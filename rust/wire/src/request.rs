@@ -11,6 +11,7 @@ use viabtc_engine::{
     AssetId, Command, Config, MarketConfig, MarketId, OrderId, Side, Source, UserId,
 };
 
+use crate::changes;
 use crate::json::{Value, read_array, read_object, write_members};
 use crate::operlog;
 
@@ -48,11 +49,11 @@ impl Names {
         &self.config
     }
 
-    fn asset(&self, name: &str) -> Option<AssetId> {
+    pub(crate) fn asset(&self, name: &str) -> Option<AssetId> {
         self.assets.get(name).copied()
     }
 
-    fn market(&self, name: &str) -> Option<(MarketId, &MarketConfig)> {
+    pub(crate) fn market(&self, name: &str) -> Option<(MarketId, &MarketConfig)> {
         let id = *self.markets.get(name)?;
         Some((id, &self.config.markets[usize::from(id.0)]))
     }
@@ -123,6 +124,8 @@ pub enum Query {
     MarketList,
     /// 308: no markets: all of them.
     MarketSummary(Vec<MarketId>),
+    /// 907
+    ExchangeState,
 }
 
 /// Why a body is no request.
@@ -164,13 +167,16 @@ pub fn decode(command: u32, params: &[u8], names: &Names) -> Result<Request, Dec
                 .collect::<Option<_>>()
                 .map(|markets| Request::Query(Query::MarketSummary(markets)))
         }
+        901..=906 => changes::decode(command, &values, names).map(Request::Write),
+        907 => Some(Request::Query(Query::ExchangeState)),
         _ => return Err(DecodeError::MethodNotFound),
     };
     // What the operation log could not hold must not take effect.
     let request = request.filter(|request| match request {
         Request::Query(_) => true,
         Request::Write(write) => {
-            is_storable(write) && operlog::fits(command, params, &names.config)
+            changes::is_own(command)
+                || is_storable(write) && operlog::fits(command, params, &names.config)
         }
     });
     request.ok_or(DecodeError::InvalidArgument)
@@ -180,7 +186,10 @@ pub fn decode(command: u32, params: &[u8], names: &Names) -> Result<Request, Dec
 fn is_storable(command: &Command) -> bool {
     match command {
         Command::UpdateBalance(update) => update.detail.len() <= operlog::DETAIL_BYTES_MAX,
-        Command::PlaceLimit(_) | Command::PlaceMarket(_) | Command::CancelOrder(_) => true,
+        Command::PlaceLimit(_)
+        | Command::PlaceMarket(_)
+        | Command::CancelOrder(_)
+        | Command::Change(_) => true,
     }
 }
 
@@ -302,7 +311,7 @@ fn open_order(values: &[Value<'_>], names: &Names) -> Option<Query> {
     })
 }
 
-fn text<'a>(value: &'a Value<'_>) -> Option<&'a str> {
+pub(crate) fn text<'a>(value: &'a Value<'_>) -> Option<&'a str> {
     match value {
         Value::Text(text) => Some(text),
         _ => None,
@@ -310,7 +319,7 @@ fn text<'a>(value: &'a Value<'_>) -> Option<&'a str> {
 }
 
 /// A text that three-byte columns can hold.
-fn narrow(text: &str) -> Option<&str> {
+pub(crate) fn narrow(text: &str) -> Option<&str> {
     text.bytes().all(|byte| byte < 0xf0).then_some(text)
 }
 

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 
 use viabtc_engine::event::OrderChange;
 use viabtc_engine::{
-    AssetId, AssetTotals, Balance, BalanceUpdated, CancelOrder, Command, Config, Deal, DealId,
-    DealSide, Decimal, Depth, Event, MarketId, MarketSummary, Order, OrderEvent, OrderId,
-    OrderKind, PlaceLimit, PlaceMarket, Rejection, Side, Source, Time, UpdateBalance, UserId,
+    AssetId, AssetSettings, AssetTotals, Balance, BalanceUpdated, CancelOrder, Change, Command,
+    Config, Deal, DealId, DealSide, Decimal, Depth, Event, MarketId, MarketSettings, MarketSummary,
+    Order, OrderEvent, OrderId, OrderKind, PlaceLimit, PlaceMarket, Rejection, Side, Source, Time,
+    UpdateBalance, UserId,
 };
 
 use number::Number;
@@ -56,6 +57,7 @@ struct Market {
     asks: Vec<NaiveOrder>,
     /// Highest price first, then lowest id.
     bids: Vec<NaiveOrder>,
+    is_halted: bool,
 }
 
 /// User, asset, compared bytes of the reason, number.
@@ -97,6 +99,7 @@ impl Naive {
             Command::PlaceLimit(place) => self.put_limit(now, place),
             Command::PlaceMarket(place) => self.put_market(now, place),
             Command::CancelOrder(cancel) => self.cancel(cancel),
+            Command::Change(change) => self.change(change).map(|()| Vec::new()),
         }
     }
 
@@ -157,6 +160,9 @@ impl Naive {
             .markets
             .get(usize::from(place.market.0))
             .ok_or(Rejection::InvalidArgument)?;
+        if self.markets[usize::from(place.market.0)].is_halted {
+            return Err(Rejection::MarketHalted);
+        }
         let amount = Number::new(place.amount, market.base_scale);
         let price = Number::new(place.price, market.quote_scale);
         let min_amount = Number::new(market.min_amount.coefficient, market.min_amount.scale);
@@ -225,6 +231,9 @@ impl Naive {
             .markets
             .get(usize::from(place.market.0))
             .ok_or(Rejection::InvalidArgument)?;
+        if self.markets[usize::from(place.market.0)].is_halted {
+            return Err(Rejection::MarketHalted);
+        }
         let (base_scale, fee_scale) = (market.base_scale, market.fee_scale);
         let amount = Number::new(place.amount, base_scale);
         let min_amount = Number::new(market.min_amount.coefficient, market.min_amount.scale);
@@ -301,6 +310,103 @@ impl Naive {
         let event = self.order_event(OrderChange::Finished, &order, is_recorded);
         self.leave(&order);
         Ok(vec![event])
+    }
+
+    // Our own kinds. A number here has no decimals that it would have to be given: a setting is a setting.
+
+    fn change(&mut self, change: &Change) -> Result<(), Rejection> {
+        let mut next = self.config.clone();
+        match change {
+            Change::Halt(market) => return self.set_trading(*market, true),
+            Change::Resume(market) => return self.set_trading(*market, false),
+            Change::AddAsset(asset) => {
+                if next.assets.iter().any(|other| other.name == asset.name) {
+                    return Err(Rejection::NameTaken);
+                }
+                next.assets.push(asset.clone());
+            }
+            Change::AddMarket(market) => {
+                if next.markets.iter().any(|other| other.name == market.name) {
+                    return Err(Rejection::NameTaken);
+                }
+                if [market.base, market.quote].iter().any(|id| id.0 as usize >= next.assets.len()) {
+                    return Err(Rejection::InvalidArgument);
+                }
+                next.markets.push(market.clone());
+            }
+            Change::SetAsset(id, settings) => {
+                let asset = next.assets.get_mut(usize::from(id.0));
+                let asset = asset.ok_or(Rejection::InvalidArgument)?;
+                let AssetSettings { save_scale, show_scale } = *settings;
+                if save_scale == asset.save_scale && show_scale == asset.show_scale {
+                    return Err(Rejection::Unchanged);
+                }
+                if save_scale < asset.save_scale || show_scale < asset.show_scale {
+                    return Err(Rejection::NotPossible);
+                }
+                (asset.save_scale, asset.show_scale) = (save_scale, show_scale);
+            }
+            Change::SetMarket(id, settings) => {
+                let market = next.markets.get_mut(usize::from(id.0));
+                let market = market.ok_or(Rejection::InvalidArgument)?;
+                let MarketSettings { base_scale, quote_scale, fee_scale, min_amount } = *settings;
+                let before = market.clone();
+                (market.base_scale, market.quote_scale) = (base_scale, quote_scale);
+                (market.fee_scale, market.min_amount) = (fee_scale, min_amount);
+                if *market == before {
+                    return Err(Rejection::Unchanged);
+                }
+                if base_scale < before.base_scale
+                    || quote_scale < before.quote_scale
+                    || fee_scale < before.fee_scale
+                {
+                    return Err(Rejection::NotPossible);
+                }
+            }
+        }
+        let next = next.validate().map_err(|_| Rejection::NotPossible)?;
+        if let Change::SetMarket(id, _) = change {
+            let config = &next.markets[usize::from(id.0)];
+            let market = &self.markets[usize::from(id.0)];
+            let fits = |order: &NaiveOrder| {
+                let most = |scale: u8| Number::new(10i128.pow(34), scale);
+                let turnover_scale = config.base_scale + config.quote_scale;
+                order.price < most(config.quote_scale)
+                    && order.amount < most(config.base_scale)
+                    && order.deal_money < Number::new(i128::MAX / 2, turnover_scale)
+            };
+            if !market.asks.iter().chain(&market.bids).all(fits) {
+                return Err(Rejection::NotPossible);
+            }
+            // Fees show how many decimals their factors had.
+            let market = &mut self.markets[usize::from(id.0)];
+            for order in market.asks.iter_mut().chain(&mut market.bids) {
+                order.price = order.price.rescaled(config.quote_scale);
+                for amount in [&mut order.amount, &mut order.left, &mut order.deal_stock] {
+                    *amount = amount.rescaled(config.base_scale);
+                }
+                for rate in [&mut order.taker_fee, &mut order.maker_fee] {
+                    *rate = rate.rescaled(config.fee_scale);
+                }
+                let turnover_scale = config.base_scale + config.quote_scale;
+                order.deal_money = order.deal_money.rescaled(turnover_scale);
+            }
+        }
+        self.supply.resize_with(next.assets.len(), Number::zero);
+        self.fees.resize_with(next.assets.len(), Number::zero);
+        self.markets.resize_with(next.markets.len(), Market::default);
+        self.config = next;
+        Ok(())
+    }
+
+    fn set_trading(&mut self, market: MarketId, is_halt: bool) -> Result<(), Rejection> {
+        let market = self.markets.get_mut(usize::from(market.0));
+        let market = market.ok_or(Rejection::InvalidArgument)?;
+        if market.is_halted == is_halt {
+            return Err(Rejection::Unchanged);
+        }
+        market.is_halted = is_halt;
+        Ok(())
     }
 
     // Matching, section 5.
@@ -544,6 +650,14 @@ impl Naive {
 
     pub fn counters(&self) -> (u64, u64) {
         (self.order_count, self.deal_count)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn is_halted(&self, market: MarketId) -> bool {
+        self.markets[usize::from(market.0)].is_halted
     }
 
     pub fn balances(&self) -> Vec<(UserId, AssetId, Balance)> {

@@ -1,6 +1,7 @@
 //! Random commands that reach the corners: a few busy users and many quiet ones, prices around a middle,
 //! and now and then the smallest, the largest, or one unit beside a bound. Everything follows from a seed.
 
+mod changes;
 mod configurations;
 mod random;
 
@@ -74,6 +75,9 @@ impl Workload {
         if let Some((user, asset)) = self.deposits.pop() {
             let scale = exchange.config().assets[usize::from(asset.0)].show_scale;
             return self.update(user, asset, 10_000 * power_of_ten(u32::from(scale)));
+        }
+        if let Some(change) = self.change(exchange) {
+            return Command::Change(Box::new(change));
         }
         let market = MarketId(self.random.below(exchange.config().markets.len() as u64) as u16);
         let summary = exchange.market_summary(market);
