@@ -411,3 +411,29 @@ def start_accessws(
     server = Server(process, f"http://{control.place}", output, {"control": control, "": nowhere})
     server.until(lambda: all(server.status()["links"][name] for name in services))
     return server
+
+
+def start_rest(directory: Path, services: dict[str, list[Place]]) -> Server:
+    """`viabtc rest` in front of `services`; those not named listen nowhere.
+
+    Its port is reserved as `rest`, its tokens stand in the file `tokens`.
+    """
+    control, api, nowhere = Reserved(), Reserved(), Reserved()
+    path = directory / "rest.json"
+    settings: dict[str, Any] = {
+        "log": {"path": str(directory / "rest"), "flag": "fatal,error,warn,info"},
+        "alert": {"host": "rest", "addr": nowhere.place},
+        "svr": {"bind": api.place},
+        "viabtc": {"control": control.place},
+    }
+    for name in ("matchengine", "marketprice", "readhistory"):
+        places = services.get(name, [("127.0.0.1", nowhere.port)])
+        addresses = [f"tcp@{host}:{port}" for host, port in places]
+        settings[name] = {"name": name, "addr": addresses, "max_pkg_size": 2_000_000}
+    path.write_text(json.dumps(settings))
+    output = directory / "rest.out"
+    process = spawn(["rest", str(path)], output)
+    reserved = {"control": control, "rest": api, "nowhere": nowhere}
+    server = Server(process, f"http://{control.place}", output, reserved)
+    server.until(lambda: all(server.status()["links"][name] for name in services))
+    return server

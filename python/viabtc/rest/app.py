@@ -8,7 +8,7 @@ from viabtc.rest.errors import add_handlers
 from viabtc.rest.exchange import Exchange
 from viabtc.rest.limits import BodyLimit
 from viabtc.rest.pages import PageSettings, add_page
-from viabtc.rest.routes import account, admin, market, orders, udf
+from viabtc.rest.routes import account, admin, changes, market, orders, udf
 from viabtc.service.tokens import Tokens
 
 PREFIX = "/api/v1"
@@ -31,7 +31,7 @@ def build_app(exchange: Exchange, tokens: Tokens, fees: Fees, page: PageSettings
     add_handlers(app)
     app.add_middleware(BodyLimit)
     api = APIRouter(prefix=PREFIX)
-    for routes in (market, orders, account, admin, udf):
+    for routes in (market, orders, account, admin, changes, udf):
         api.include_router(routes.router)
     app.include_router(api)
     add_page(app, page)

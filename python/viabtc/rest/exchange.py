@@ -13,8 +13,11 @@ from viabtc.contract.methods import BY_NAME
 from viabtc.edges.rpc import LinkDownError, LinkTimeoutError
 from viabtc.rest.errors import ApiError
 
-CATALOGUE_S: Final = 10.0
+CATALOGUE_S: Final = 2.0
 """Age at which assets and markets are asked for again."""
+
+_STATE_AGAIN_S: Final = 600.0
+"""Pause after which an engine that does not tell its state, as an original, is asked again."""
 
 
 class Caller(Protocol):
@@ -37,6 +40,8 @@ class Market:
     """Decimals of prices."""
     fee_scale: int
     min_amount: Decimal
+    is_halted: bool
+    """Whether new orders are refused."""
 
 
 class _Reply(msgspec.Struct):
@@ -57,6 +62,11 @@ class Exchange:
         self._services = services
         self._assets: dict[str, int] = {}
         self._markets: dict[str, Market] = {}
+        self._listed = float("-inf")
+        self._state_from = float("-inf")
+
+    def forget(self) -> None:
+        """Asks for assets and markets anew when they are wanted next: they have just changed."""
         self._listed = float("-inf")
 
     async def ask(self, method: str, *params: object) -> Any:
@@ -79,7 +89,9 @@ class Exchange:
         if reply.error is None:
             return reply.result
         code = reply.error["code"]
-        raise ApiError(_SHARED.get(code) or dict(row.errors).get(code, "internal_error"))
+        reason = reply.error["message"].partition(": ")[2] if row.is_own else ""
+        name = _SHARED.get(code) or dict(row.errors).get(code, "internal_error")
+        raise ApiError(name, reason or None)
 
     async def assets(self) -> dict[str, int]:
         """Assets in configuration order, with the decimals that they show."""
@@ -119,11 +131,25 @@ class Exchange:
         assets = await self.ask("asset.list")
         markets = await self.ask("market.list")
         self._assets = {asset["name"]: asset["prec"] for asset in assets}
-        self._markets = {market["name"]: _market(market) for market in markets}
+        halted = await self._halted(now)
+        self._markets = {market["name"]: _market(market, halted) for market in markets}
         self._listed = now
 
+    async def _halted(self, now: float) -> frozenset[str]:
+        """Markets that take no new orders."""
+        if now < self._state_from:
+            return frozenset()
+        try:
+            state = await self.ask("exchange.state")
+        except ApiError as error:
+            if error.code not in {"method_not_found", "service_timeout"}:
+                raise
+            self._state_from = now + _STATE_AGAIN_S
+            return frozenset()
+        return frozenset(state["halted"])
 
-def _market(row: Mapping[str, Any]) -> Market:
+
+def _market(row: Mapping[str, Any], halted: frozenset[str]) -> Market:
     return Market(
         name=row["name"],
         base=row["stock"],
@@ -132,4 +158,5 @@ def _market(row: Mapping[str, Any]) -> Market:
         quote_scale=row["money_prec"],
         fee_scale=row["fee_prec"],
         min_amount=Decimal(row["min_amount"]),
+        is_halted=row["name"] in halted,
     )

@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from viabtc.rest.errors import ApiError
-from viabtc.service.tokens import Identity, Tokens
+from viabtc.service.tokens import ADMIN, Identity, Tokens
 
 _bearer = HTTPBearer(auto_error=False, description="A token of the exchange.")
 
@@ -38,14 +38,16 @@ async def user(who: Annotated[Identity, Depends(identity)]) -> int:
     return who.user
 
 
-async def admin(who: Annotated[Identity, Depends(identity)]) -> None:
-    """Lets only the administrator through.
+async def admin(who: Annotated[Identity, Depends(identity)]) -> str:
+    """The name of the administrator who asks; lets nobody else through.
 
     Raises:
         ApiError: the token is a user's.
     """
     if not who.is_admin:
         raise ApiError("forbidden", "this needs the administrator's token")
+    return ADMIN
 
 
 User = Annotated[int, Depends(user)]
+Administrator = Annotated[str, Depends(admin)]

@@ -66,6 +66,9 @@ class MarketInfo(BaseModel):
     amount_decimals: int
     price_decimals: int
     min_amount: Number
+    status: Literal["trading", "halted"] = Field(
+        description="A halted market takes no new orders; cancels go on."
+    )
 
 
 class Ticker(BaseModel):
@@ -184,6 +187,79 @@ class BalanceUpdate(Strict):
     reason_id: Annotated[int, Field(ge=0, le=2**63 - 1)]
     change: SignedText
     detail: dict[str, Any] = Field(default_factory=dict)
+
+
+Decimals = Annotated[int, Field(ge=0, le=20)]
+Note = Annotated[
+    str,
+    Field(
+        max_length=200,
+        pattern=r"^[^\U00010000-\U0010ffff]*$",
+        description="Why, for those who look later.",
+        examples=["planned upgrade"],
+    ),
+]
+AssetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$", examples=["DOGE"])]
+NewMarketName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,30}$", examples=["DOGEUSDT"])]
+
+
+class Reasoned(Strict):
+    """Something that an administrator does."""
+
+    note: Note = ""
+
+
+class NewAsset(Reasoned):
+    """An asset to add."""
+
+    name: AssetName
+    decimals_kept: Decimals = Field(description="Decimals that balances keep.", examples=[16])
+    decimals: Decimals = Field(description="Decimals that balances show.", examples=[8])
+
+
+class AssetChange(Reasoned):
+    """Settings of an asset to change; what is left out stays. Decimals only grow."""
+
+    decimals_kept: Decimals | None = Field(None, examples=[18])
+    decimals: Decimals | None = Field(None, examples=[10])
+
+
+class NewMarket(Reasoned):
+    """A market to open."""
+
+    name: NewMarketName
+    base: AssetName
+    quote: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$", examples=["USDT"])
+    amount_decimals: Decimals = Field(examples=[4])
+    price_decimals: Decimals = Field(examples=[6])
+    fee_decimals: Decimals = 4
+    min_amount: PositiveText = Field(description="Smallest order, in base.")
+
+
+class MarketChange(Reasoned):
+    """Settings of a market to change; what is left out stays. Decimals only grow."""
+
+    amount_decimals: Decimals | None = Field(None, examples=[6])
+    price_decimals: Decimals | None = Field(None, examples=[8])
+    fee_decimals: Decimals | None = Field(None, examples=[6])
+    min_amount: PositiveText | None = Field(None, description="Smallest order, in base.")
+
+
+class KeptAsset(BaseModel):
+    """An asset as the engine keeps it."""
+
+    name: str
+    decimals_kept: int
+    decimals: int
+
+
+class State(BaseModel):
+    """What the exchange is made of, beside what everybody sees."""
+
+    halted: list[str] = Field(description="Markets that take no new orders.")
+    assets: list[KeptAsset]
+    sequence: int = Field(description="Of the last command.")
+    changed_at: int = Field(description="Of the last change of markets or assets; 0 for none.")
 
 
 class Done(BaseModel):

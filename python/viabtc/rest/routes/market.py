@@ -47,6 +47,7 @@ async def markets(exchange: Ex) -> list[MarketInfo]:
             amount_decimals=market.base_scale,
             price_decimals=market.quote_scale,
             min_amount=f"{market.min_amount:f}",
+            status="halted" if market.is_halted else "trading",
         )
         for market in found.values()
     ]

@@ -38,7 +38,9 @@ _PRIVATE = ("unauthenticated", "forbidden", "not_found")
     "/orders",
     summary="Place an order",
     status_code=201,
-    responses=documented(*_PRIVATE, "balance_not_enough", "amount_too_small", "no_enough_trader"),
+    responses=documented(
+        *_PRIVATE, "balance_not_enough", "amount_too_small", "no_enough_trader", "market_halted"
+    ),
 )
 async def place(exchange: Ex, rates: Rates, user: User, order: PlaceOrder) -> Order:
     market = await exchange.market(order.market)
