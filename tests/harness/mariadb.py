@@ -28,9 +28,18 @@ PASSWORD: Final = "it's a \\ secret"  # noqa: S105 - of a private server
 class Mariadb:
     """A server that tests start, kill and ask."""
 
-    def __init__(self, directory: Path, template: Path | None = None) -> None:
-        """Makes its folder; with the databases of `template`, the folder of a stopped one."""
+    def __init__(
+        self, directory: Path, template: Path | None = None, flush_method: str = "nosync"
+    ) -> None:
+        """Makes its folder.
+
+        Args:
+            directory: Where it is.
+            template: The folder of a stopped server, whose databases it begins with.
+            flush_method: Of InnoDB. Kills end the process, not the machine: no test needs syncs.
+        """
         self.directory = directory
+        self._flush_method = flush_method
         self._reserved = Reserved()
         self.port = self._reserved.port
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,6 +61,12 @@ class Mariadb:
         )
 
     @property
+    def pid(self) -> int:
+        """Of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def _socket(self) -> Path:
         return self.directory / "s"
 
@@ -66,8 +81,8 @@ class Mariadb:
                     f"--pid-file={self.directory / 'pid'}",
                     *("--bind-address=127.0.0.1", f"--port={self.port}"),
                     *("--innodb-buffer-pool-size=256M", "--innodb-log-file-size=128M"),
-                    # Kills end the process, not the machine: no test needs its syncs.
-                    *("--innodb-flush-method=nosync", "--skip-name-resolve"),
+                    f"--innodb-flush-method={self._flush_method}",
+                    "--skip-name-resolve",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
