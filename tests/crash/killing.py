@@ -47,7 +47,7 @@ SNAPSHOT_SHARE: Final = 0.04
 LOAD_S: Final = 0.03
 LOAD_S_MAX: Final = 0.3
 """Load before a kill on average, and at most: short ones are as good, and cheaper to check."""
-SNAPSHOT_DEADLINE_S: Final = 20.0
+SNAPSHOT_DEADLINE_S: Final = 120.0
 SNAPSHOT_S: Final = 0.03
 """How long making one takes at most, once its file is there."""
 
@@ -176,6 +176,8 @@ class Killing:
     def _begin_snapshot(self, console: Place) -> None:
         """Asks for a snapshot and returns when its file appears, or when there is nothing new."""
         before = set(self._data.glob("*.snap"))
+        if self._data / f"snapshot-{self._follower.sequence:020}.snap" in before:
+            return
         _ask_for_snapshot(console)
         deadline = time.monotonic() + SNAPSHOT_DEADLINE_S
         while set(self._data.glob("*.snap*")) <= before:
