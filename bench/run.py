@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from alone import alone_table
 from figures import FIGURES, Bench, Figure, Reading, Unavailable
 from report import Row, best, machine, report
 from servers import ROOT, Kind, Server, our_server, output_of
@@ -21,6 +22,8 @@ from websocket import WEBSOCKET_FIGURES
 
 ALL_FIGURES: Final = (*FIGURES, *WEBSOCKET_FIGURES)
 RESULTS: Final = ROOT / "bench" / "results"
+CORE: Final = "core"
+"""Name of the crates' own benchmarks, among the figures' names."""
 FUND_S: Final = 0.1
 """Length of the run whose purpose is that users get their funds."""
 
@@ -29,11 +32,11 @@ def main() -> int:
     """Measures, prints, writes the results file."""
     given = options()
     wanted = [name for name in given.only.split(",") if name]
-    unknown = set(wanted) - {figure.name for figure in ALL_FIGURES}
+    unknown = set(wanted) - {figure.name for figure in ALL_FIGURES} - {CORE}
     if unknown:
         print(f"no such figure: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    needs_wrk = not wanted or any(not name.startswith("ws-") for name in wanted)
+    needs_wrk = not wanted or any(not name.startswith(("ws-", CORE)) for name in wanted)
     if needs_wrk and shutil.which("wrk") is None:
         print("wrk is missing: apt-get install wrk", file=sys.stderr)
         return 2
@@ -53,7 +56,8 @@ def main() -> int:
         with our_server(figure.kind, given.config) as ours:
             rows.append(measure(bench, [ours, *others], figure, given.turns))
         print(rows[-1].line(), flush=True)
-    core = [] if given.no_core or wanted else core_alone()
+    is_core = CORE in wanted or not (given.no_core or wanted)
+    core = core_alone() if is_core else []
     text = report(bench, facts, rows, core, given.turns)
     file = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{given.what}.md"
     RESULTS.mkdir(exist_ok=True)
@@ -80,15 +84,19 @@ def measure(bench: Bench, servers: list[Server], figure: Figure, turns: int) -> 
 
 
 def core_alone() -> list[str]:
-    """What the benchmark programs of the crates print, as far as there are any."""
+    """A table of what the benchmark programs of the crates say, and all that they print."""
     lines = []
+    programs = []
     for benches in sorted(ROOT.glob("rust/*/benches")):
         crate = benches.parent.name
-        arguments = ["cargo", "bench", "-q", "-p", f"viabtc-{crate}"]
+        programs.append(["cargo", "bench", "-q", "-p", f"viabtc-{crate}"])
+    memory = ["cargo", "test", "-q", "--release", "-p", "viabtc-engine", "--test", "memory"]
+    programs.append([*memory, "--", "--nocapture"])
+    for arguments in programs:
         print(f"{' '.join(arguments)} ...", flush=True)
         lines += [f"`{' '.join(arguments)}`", "", "```text"]
         lines += [*output_of(arguments).strip().splitlines(), "```", ""]
-    return lines
+    return [*alone_table(lines), "", *lines]
 
 
 def options() -> argparse.Namespace:

@@ -132,18 +132,18 @@ fn a_million_of_each_stays_within_its_bytes() {
                     play.rest(order as u32 % users, 1 + i128::from(level));
                 }
             });
-            println!("resting order, {name}, {count}: {bytes} bytes");
+            println!("bench=bytes_per_order layout={name:?} count={count} largest={bytes}");
             assert!(bytes <= ORDER_BYTES_MAX, "{bytes} bytes per order, {name}, {count} orders");
         }
 
         let mut play = Play::new(FORGETFUL);
         let bytes = cost(count, || (0..count).for_each(|user| play.fund(user as u32, 0, 1)));
-        println!("balance, {count}: {bytes} bytes");
+        println!("bench=bytes_per_balance count={count} largest={bytes}");
         assert!(bytes <= BALANCE_BYTES_MAX, "{bytes} bytes per balance, {count} balances");
 
         let mut play = Play::new(MEMORY);
         let bytes = cost(count, || (0..count).for_each(|_| play.fund(1, 0, 1)));
-        println!("once-only key, {count}: {bytes} bytes");
+        println!("bench=bytes_per_key count={count} largest={bytes}");
         assert!(bytes <= KEY_BYTES_MAX, "{bytes} bytes per once-only key, {count} keys");
     }
 }

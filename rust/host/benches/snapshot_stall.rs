@@ -28,6 +28,7 @@ const USERS: u64 = 10_000;
 const BATCH: u64 = 1_000;
 const PACE: Duration = Duration::from_micros(500);
 const QUIET: Duration = Duration::from_secs(10);
+const RESTARTS: usize = 3;
 
 /// As in the package.
 #[global_allocator]
@@ -48,6 +49,7 @@ fn main() {
     assert!(synced.success());
     let mut id = 1_000_000;
     report("without a snapshot", &pace(&host, &mut id, |elapsed| elapsed < QUIET));
+    let mut delays = Vec::new();
     for round in ["the first snapshot", "the next snapshot", "one more snapshot"] {
         let begun = Instant::now();
         host.rotate().expect("the segment can be closed");
@@ -55,6 +57,7 @@ fn main() {
         let mut child = begin_snapshot(folder.path());
         let figures = pace(&host, &mut id, |_| is_running(&mut child));
         report(&format!("during {round}"), &figures);
+        delays.push(figures.iter().max().expect("a deposit").as_micros());
         let seconds = begun.elapsed().as_secs_f64();
         println!("  the rotation took {closed:?}, the child {seconds:.2} s");
     }
@@ -79,13 +82,22 @@ fn main() {
     drop(host);
     let synced = Command::new("sync").status().expect("sync runs");
     assert!(synced.success());
-    let begun = Instant::now();
-    let host = start(folder.path());
-    let seconds = begun.elapsed().as_secs_f64();
-    println!(
-        "restart with {} commands behind the snapshot: {seconds:.3} s",
-        host.recovery().replayed
-    );
+    let (least, largest) = (delays.iter().min(), delays.iter().max());
+    let (least, largest) = (least.expect("a round"), largest.expect("a round"));
+    println!("bench=snapshot_delay_microseconds orders={orders} least={least} largest={largest}");
+    let restarts: Vec<u128> = (0..RESTARTS)
+        .map(|_| {
+            let begun = Instant::now();
+            let host = start(folder.path());
+            let milliseconds = begun.elapsed().as_millis();
+            assert!(host.recovery().replayed >= 100_000, "the tail is behind the snapshot");
+            host.stop(Duration::from_secs(30));
+            milliseconds
+        })
+        .collect();
+    let (least, largest) = (restarts.iter().min(), restarts.iter().max());
+    let (least, largest) = (least.expect("a restart"), largest.expect("a restart"));
+    println!("bench=restart_milliseconds orders={orders} least={least} largest={largest}");
 }
 
 fn start(directory: &Path) -> Host {

@@ -27,8 +27,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_HEADER_BYTES: usize = 12;
 
 /// Bytes between two syncs of an unfinished file: a burst of dirty pages at the end would hold up the
-/// journal's own syncs on the same disk.
-const SYNC_BYTES: u64 = 4 << 20;
+/// journal's own syncs on the same disk. Beside 4 MiB at a time half of the journal's syncs took 1.5 ms and
+/// more, beside 1 MiB 0.2 ms, as without a snapshot.
+const SYNC_BYTES: u64 = 1 << 20;
 
 /// Marks the last chunk.
 const END: u32 = 1 << 31;
