@@ -105,6 +105,7 @@ def _read_hub(root: Section, server: Section, own: Section) -> dict[str, Any]:
         "connections_max": own.integer("connections_max", 65_536, low=1, high=2**24),
         "connections_per_address_max": own.integer("connections_per_address_max", 0),
         "subscriptions_max": own.integer("subscriptions_max", 1024, low=1),
+        "deflate": own.flag("deflate", default=False),
         "frames_per_second_max": own.integer("frames_per_second_max", 0),
         "threads": root.integer("worker_num", 1, low=1, high=64),
         "shared": True,

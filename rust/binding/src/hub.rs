@@ -319,6 +319,7 @@ fn read_options(options: &Bound<'_, PyDict>) -> PyResult<(HubOptions, CallsOptio
         subscriptions_max: named.get("subscriptions_max", defaults.subscriptions_max)?,
         frames_per_second_max: named
             .get("frames_per_second_max", defaults.frames_per_second_max)?,
+        is_deflating: named.get("deflate", defaults.is_deflating)?,
         stream: StreamLimits {
             message_bytes_max: named
                 .get("stream_message_bytes_max", defaults.stream.message_bytes_max)?,

@@ -1,5 +1,5 @@
 //! A websocket server that sends every message back, for conformance suites:
-//! `cargo run --release --example websocket_echo -- 127.0.0.1:9001`.
+//! `cargo run --release --example websocket_echo -- 127.0.0.1:9001`. It compresses for clients that offer it.
 
 use viabtc_gateway::hub::{Desk, Dialect};
 use viabtc_gateway::{Hub, HubOptions};
@@ -23,6 +23,7 @@ fn main() {
         frame_bytes_max: 17 << 20,
         message_bytes_max: 17 << 20,
         queue_bytes_max: 64 << 20,
+        is_deflating: true,
         ..HubOptions::default()
     };
     let hub = Hub::start(&[], || Box::new(Echo), &[address], options, || {})

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use socket2::Socket;
 
 use super::HubOptions;
+use super::deflate::Deflater;
 use super::frames::{Assembler, Frame};
 use super::metrics::HubMetrics;
 use super::queue::{Queue, Slot};
@@ -38,6 +39,8 @@ pub(super) struct Connection {
     pub(super) is_dirty: bool,
     /// It speaks the stream, not the original's protocol.
     pub(super) is_stream: bool,
+    /// Messages may be compressed, both ways.
+    pub(super) is_deflating: bool,
     /// Our direction is shut down.
     pub(super) is_shut: bool,
     /// Counted in `addresses`.
@@ -78,6 +81,7 @@ impl Connection {
             is_active: false,
             is_dirty: false,
             is_stream: false,
+            is_deflating: false,
             is_shut: false,
             is_counted: false,
             is_pinged: false,
@@ -99,7 +103,22 @@ impl Connection {
         self.unanswered < UNANSWERED_MAX || self.phase == Phase::Closing
     }
 
-    pub(super) fn push(&mut self, frame: Frame, now_ms: u64) -> Slot {
+    /// Queues a frame, compressed where that was agreed on.
+    pub(super) fn push(&mut self, frame: &Frame, deflater: &mut Deflater, now_ms: u64) -> Slot {
+        let frame = if self.is_deflating { deflater.deflate(frame) } else { Frame::clone(frame) };
+        self.queue_as_is(frame, now_ms)
+    }
+
+    /// Puts a frame in the place of one that waits; false when that is out.
+    pub(super) fn replace(&mut self, slot: Slot, frame: &Frame, deflater: &mut Deflater) -> bool {
+        if self.is_deflating {
+            self.queue.replace(slot, &deflater.deflate(frame))
+        } else {
+            self.queue.replace(slot, frame)
+        }
+    }
+
+    pub(super) fn queue_as_is(&mut self, frame: Frame, now_ms: u64) -> Slot {
         if self.queue.is_empty() {
             self.moved_ms = now_ms;
         }

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::deflate::COMPRESSED;
+
 /// An encoded frame; what is sent to many is encoded once.
 pub(crate) type Frame = Arc<[u8]>;
 
@@ -44,6 +46,8 @@ impl Closing {
     pub const MALFORMED: Closing = Closing::new(1008, "not a request object");
     /// A frame or message is larger than it may be.
     pub(crate) const TOO_LARGE: Closing = Closing::new(1009, "larger than this service reads");
+    pub(crate) const NOT_DEFLATED: Closing =
+        Closing::new(1007, "a compressed message cannot be taken apart");
     pub(crate) const NOT_TEXT: Closing = Closing::new(1007, "a text is not UTF-8");
 }
 
@@ -79,13 +83,15 @@ pub(crate) struct FrameLimits {
     pub(crate) frame_bytes_max: usize,
     /// The payloads of a message's fragments together.
     pub(crate) message_bytes_max: usize,
+    /// Whether messages may be compressed.
+    pub(crate) is_deflating: bool,
 }
 
 /// What a client sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming<'a> {
     /// A whole message.
-    Message { payload: Cow<'a, [u8]>, is_text: bool },
+    Message { payload: Cow<'a, [u8]>, is_text: bool, is_compressed: bool },
     /// Part of a message that goes on.
     Fragment,
     /// To be answered with the same payload.
@@ -106,6 +112,7 @@ pub(crate) struct Assembler {
 #[derive(Debug)]
 struct Message {
     is_text: bool,
+    is_compressed: bool,
     payload: Vec<u8>,
     /// Bytes of a text that are known to be UTF-8.
     checked: usize,
@@ -113,6 +120,7 @@ struct Message {
 
 struct Head {
     is_final: bool,
+    is_compressed: bool,
     opcode: Opcode,
     mask: [u8; 4],
     head_bytes: usize,
@@ -139,14 +147,16 @@ impl Assembler {
                 if self.message.is_some() {
                     return Err(broken("a message began before another ended"));
                 }
-                let is_text = head.opcode == Opcode::Text;
+                let (is_text, is_compressed) = (head.opcode == Opcode::Text, head.is_compressed);
                 if head.is_final {
-                    if is_text && std::str::from_utf8(payload).is_err() {
+                    let is_plain_text = is_text && !is_compressed;
+                    if is_plain_text && std::str::from_utf8(payload).is_err() {
                         return Err(Closing::NOT_TEXT);
                     }
-                    Incoming::Message { payload: Cow::Borrowed(payload), is_text }
+                    Incoming::Message { payload: Cow::Borrowed(payload), is_text, is_compressed }
                 } else {
-                    let mut message = Message { is_text, payload: payload.to_vec(), checked: 0 };
+                    let payload = payload.to_vec();
+                    let mut message = Message { is_text, is_compressed, payload, checked: 0 };
                     message.check()?;
                     self.message = Some(Box::new(message));
                     Incoming::Fragment
@@ -169,18 +179,20 @@ impl Assembler {
 
     fn finish(&mut self) -> Result<Incoming<'static>, Closing> {
         let Some(message) = self.message.take() else { return Ok(Incoming::Fragment) };
-        if message.is_text && message.checked < message.payload.len() {
+        let is_plain_text = message.is_text && !message.is_compressed;
+        if is_plain_text && message.checked < message.payload.len() {
             return Err(Closing::NOT_TEXT);
         }
-        let Message { is_text, payload, .. } = *message;
-        Ok(Incoming::Message { payload: Cow::Owned(payload), is_text })
+        let Message { is_text, is_compressed, payload, .. } = *message;
+        Ok(Incoming::Message { payload: Cow::Owned(payload), is_text, is_compressed })
     }
 }
 
 impl Message {
     /// Refuses a text as soon as it cannot become UTF-8; a character may be cut by the fragment's end.
     fn check(&mut self) -> Result<(), Closing> {
-        if !self.is_text {
+        // Of a compressed one nothing is known before its end.
+        if !self.is_text || self.is_compressed {
             return Ok(());
         }
         match std::str::from_utf8(&self.payload[self.checked..]) {
@@ -194,12 +206,15 @@ impl Message {
 
 fn read_head(input: &[u8], limits: FrameLimits) -> Result<Option<Head>, Closing> {
     let Some(&[first, second]) = input.first_chunk() else { return Ok(None) };
-    if first & 0x70 != 0 {
-        return Err(broken("a reserved bit is set"));
-    }
     let Some(opcode) = Opcode::from_bits(first & 0x0f) else {
         return Err(broken("the opcode is unknown"));
     };
+    let may_deflate = limits.is_deflating && matches!(opcode, Opcode::Text | Opcode::Binary);
+    let allowed = if may_deflate { COMPRESSED } else { 0 };
+    if first & 0x70 & !allowed != 0 {
+        return Err(broken("a reserved bit is set"));
+    }
+    let is_compressed = first & COMPRESSED != 0;
     if second & 0x80 == 0 {
         return Err(broken("a client's frame must be masked"));
     }
@@ -228,7 +243,7 @@ fn read_head(input: &[u8], limits: FrameLimits) -> Result<Option<Head>, Closing>
         return Err(Closing::TOO_LARGE);
     };
     let Some(mask) = input[at..].first_chunk() else { return Ok(None) };
-    Ok(Some(Head { is_final, opcode, mask: *mask, head_bytes, payload_bytes }))
+    Ok(Some(Head { is_final, is_compressed, opcode, mask: *mask, head_bytes, payload_bytes }))
 }
 
 /// Undoes, or does, the masking of a client's payload.
@@ -259,7 +274,7 @@ fn read_close(payload: &[u8]) -> Result<Option<u16>, Closing> {
 }
 
 /// Appends the head of a server's frame.
-fn write_head(opcode: Opcode, payload_bytes: usize, out: &mut Vec<u8>) {
+pub(crate) fn write_head(opcode: Opcode, payload_bytes: usize, out: &mut Vec<u8>) {
     out.push(0x80 | opcode as u8);
     match payload_bytes {
         0..=125 => out.push(payload_bytes as u8),
@@ -302,7 +317,8 @@ pub(crate) fn close(code: Option<u16>, reason: &str) -> Frame {
 mod tests {
     use super::*;
 
-    const LIMITS: FrameLimits = FrameLimits { frame_bytes_max: 70_000, message_bytes_max: 100_000 };
+    const LIMITS: FrameLimits =
+        FrameLimits { frame_bytes_max: 70_000, message_bytes_max: 100_000, is_deflating: false };
 
     fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [0x12, 0x34, 0x56, 0x78];
@@ -348,7 +364,7 @@ mod tests {
             let payload = Cow::Borrowed(&payload[..]);
             assert_eq!(
                 (incoming, size),
-                (Incoming::Message { payload, is_text: true }, whole.len())
+                (Incoming::Message { payload, is_text: true, is_compressed: false }, whole.len())
             );
         }
     }
@@ -369,8 +385,8 @@ mod tests {
             "Ping([112])",
             "Fragment",
             "Pong",
-            "Message { payload: [226, 130, 172], is_text: true }",
-            "Message { payload: [255], is_text: false }",
+            "Message { payload: [226, 130, 172], is_text: true, is_compressed: false }",
+            "Message { payload: [255], is_text: false, is_compressed: false }",
         ];
         assert_eq!(seen.unwrap(), expected);
     }

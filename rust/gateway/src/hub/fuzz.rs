@@ -3,12 +3,15 @@
 
 use viabtc_fuzz::{fuzz, outcome};
 
+use super::deflate::Inflater;
 use super::frames::{Assembler, Closing, FrameLimits, Incoming};
 use super::handshake::{HEAD_BYTES_MAX, Terms, open};
 
 /// What a websocket connection reads: all that was said; then why it ended, if so.
 fn read_frames(input: &[u8], pieces: usize) -> (Vec<String>, Option<Closing>) {
-    let limits = FrameLimits { frame_bytes_max: 3_000, message_bytes_max: 4_096 };
+    let limits =
+        FrameLimits { frame_bytes_max: 3_000, message_bytes_max: 4_096, is_deflating: true };
+    let mut inflater = Inflater::default();
     let mut assembler = Assembler::default();
     let mut bytes = input.to_vec();
     let (mut begin, mut end) = (0, 0);
@@ -17,9 +20,14 @@ fn read_frames(input: &[u8], pieces: usize) -> (Vec<String>, Option<Closing>) {
         match assembler.next(&mut bytes[begin..end], limits) {
             Ok(Some((incoming, size))) => {
                 assert!(size > 0 && size <= end - begin);
-                if let Incoming::Message { payload, is_text } = &incoming {
+                if let Incoming::Message { payload, is_text, is_compressed } = &incoming {
                     assert!(payload.len() <= limits.message_bytes_max);
-                    assert!(!is_text || std::str::from_utf8(payload).is_ok());
+                    if *is_compressed {
+                        let inflated = inflater.inflate(payload, limits.message_bytes_max);
+                        assert!(inflated.unwrap_or_default().len() <= limits.message_bytes_max);
+                    } else {
+                        assert!(!is_text || std::str::from_utf8(payload).is_ok());
+                    }
                 }
                 said.push(format!("{incoming:?}"));
                 begin += size;
@@ -38,12 +46,14 @@ fn read_frames(input: &[u8], pieces: usize) -> (Vec<String>, Option<Closing>) {
 
 #[test]
 fn fuzz_websocket_frames() {
-    let seeds: [&[u8]; 5] = [
+    let seeds: [&[u8]; 6] = [
         b"\x81\x85\x01\x02\x03\x04igomn\x89\x80\0\0\0\0",
         b"\x01\x83\0\0\0\0a\xe2\x82\x8a\x80\0\0\0\0\x80\x82\0\0\0\0\xacz",
         b"\x82\xfe\0\x80\x01\x02\x03\x04",
         b"\x82\xff\0\0\0\0\0\0\0\x02\x01\x02\x03\x04xy",
         b"\x88\x87\0\0\0\0\x03\xe8hello",
+        // RFC 7692, section 7.2.3.1: "Hello".
+        b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\x00",
     ];
     let words: [&[u8]; 8] = [
         b"\x81\x80\0\0\0\0",
@@ -72,7 +82,8 @@ fn fuzz_websocket_openings() {
         b"GET /x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
           Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
           Sec-WebSocket-Protocol: a, chat\r\nOrigin: https://shop.example\r\n\
-          X-Forwarded-For: 10.0.0.1, ::1\r\n\r\nrest",
+          X-Forwarded-For: 10.0.0.1, ::1\r\n\
+          Sec-WebSocket-Extensions: x, permessage-deflate; client_max_window_bits=9\r\n\r\nrest",
     ];
     let words: [&[u8]; 8] = [
         b"\r\n",
@@ -88,6 +99,7 @@ fn fuzz_websocket_openings() {
         protocol: "chat".to_owned(),
         origin_suffix: ".example".to_owned(),
         origins: Vec::new(),
+        is_deflating: true,
     };
     fuzz("websocket-openings", &seeds, &words, |input| match open(input, &terms, "now") {
         Ok(Some(opening)) => {

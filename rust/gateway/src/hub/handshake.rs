@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use super::deflate;
 use super::stream::STREAM_PATH;
 
 /// Largest head of a request.
@@ -32,6 +33,8 @@ pub(crate) struct Terms {
     pub(crate) origin_suffix: String,
     /// What `Origin` must equal one of; empty for no check.
     pub(crate) origins: Vec<String>,
+    /// Whether offers to compress are taken.
+    pub(crate) is_deflating: bool,
 }
 
 /// An accepted request.
@@ -40,6 +43,8 @@ pub(crate) struct Opening {
     pub(crate) response: Vec<u8>,
     /// Bytes of the request; frames may follow.
     pub(crate) size: usize,
+    /// Messages may be compressed, both ways.
+    pub(crate) is_deflating: bool,
     /// The path is that of the stream.
     pub(crate) is_stream: bool,
     /// What a proxy says.
@@ -104,12 +109,20 @@ pub(crate) fn open(input: &[u8], terms: &Terms, date: &str) -> Result<Option<Ope
     if asked.is_some() {
         response += &format!("Sec-WebSocket-Protocol: {}\r\n", terms.protocol);
     }
+    let is_deflating = terms.is_deflating
+        && request.headers.iter().any(|header| {
+            header.name.eq_ignore_ascii_case("Sec-WebSocket-Extensions")
+                && std::str::from_utf8(header.value).is_ok_and(deflate::is_taken)
+        });
+    if is_deflating {
+        response += &format!("Sec-WebSocket-Extensions: {}\r\n", deflate::RESPONSE);
+    }
     response += "\r\n";
     let forwarded = FORWARDED.iter().find_map(|name| find(name).0);
     let forwarded = forwarded.and_then(|list| list.split(',').next()?.trim().parse().ok());
     let path = request.path.and_then(|path| path.split('?').next());
     let is_stream = path == Some(STREAM_PATH);
-    Ok(Some(Opening { response: response.into_bytes(), size, is_stream, forwarded }))
+    Ok(Some(Opening { response: response.into_bytes(), size, is_deflating, is_stream, forwarded }))
 }
 
 /// Value of the first header of that name, and how many there are.
@@ -143,7 +156,12 @@ mod tests {
     use super::*;
 
     fn terms() -> Terms {
-        Terms { protocol: "chat".into(), origin_suffix: String::new(), origins: Vec::new() }
+        Terms {
+            protocol: "chat".into(),
+            origin_suffix: String::new(),
+            origins: Vec::new(),
+            is_deflating: false,
+        }
     }
 
     const PLAIN: [&str; 5] = [

@@ -5,6 +5,7 @@
 
 mod calls;
 mod connection;
+mod deflate;
 mod desk;
 mod frames;
 #[cfg(test)]
@@ -92,6 +93,8 @@ pub struct HubOptions {
     pub subscriptions_max: usize,
     /// Frames that a connection may send in a second; 0 for no bound.
     pub frames_per_second_max: u32,
+    /// Whether messages are compressed for clients that offer it (permessage-deflate).
+    pub is_deflating: bool,
     /// Bounds of connections that speak the stream, in the place of those above.
     pub stream: StreamLimits,
     /// Threads that serve.
@@ -119,6 +122,7 @@ impl Default for HubOptions {
             connections_per_address_max: 0,
             subscriptions_max: 1_024,
             frames_per_second_max: 0,
+            is_deflating: false,
             stream: StreamLimits::default(),
             threads: 1,
             is_shared: false,

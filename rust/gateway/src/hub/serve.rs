@@ -3,6 +3,7 @@
 //! A turn: take events, read and hand messages to the dialect, send questions on, take answers and
 //! commands in, write each connection that has something once. An idle connection holds no buffers.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read};
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::Socket;
 
 use super::connection::{Connection, Phase};
+use super::deflate::{Deflater, Inflater};
 use super::desk::Desk;
 use super::frames::{Closing, FrameLimits, Incoming, Opcode, close, frame};
 use super::handshake::Terms;
@@ -92,6 +94,7 @@ impl Thread {
                 protocol: options.protocol.clone(),
                 origin_suffix: options.origin_suffix.clone(),
                 origins: options.origins.clone(),
+                is_deflating: options.is_deflating,
             },
             options,
             date: httpdate::fmt_http_date(SystemTime::now()),
@@ -101,6 +104,8 @@ impl Thread {
             addresses: HashMap::new(),
             topics: Topics::default(),
             lingering: VecDeque::new(),
+            deflater: Deflater::default(),
+            inflater: Inflater::default(),
             backends: backends.to_vec(),
             sessions: sessions.collect(),
             outbox,
@@ -164,6 +169,7 @@ impl Thread {
             for place in mem::take(&mut self.core.dirty) {
                 self.core.write(place);
             }
+            self.core.deflater.clear();
             if now >= next_tick {
                 next_tick = now + TICK;
                 self.tick(now);
@@ -311,9 +317,11 @@ impl Thread {
         let limits = FrameLimits {
             frame_bytes_max: core.options.frame_bytes_max,
             message_bytes_max: core.options.message_bytes_max,
+            is_deflating: false,
         };
         let most = core.options.stream.message_bytes_max;
-        let stream_limits = FrameLimits { frame_bytes_max: most, message_bytes_max: most };
+        let stream_limits =
+            FrameLimits { frame_bytes_max: most, message_bytes_max: most, is_deflating: false };
         let mut consumed = 0;
         while consumed < input.len() {
             let now_ms = core.now_ms;
@@ -328,7 +336,8 @@ impl Thread {
                     if !connection.may_read() {
                         return consumed;
                     }
-                    let limits = if connection.is_stream { stream_limits } else { limits };
+                    let mut limits = if connection.is_stream { stream_limits } else { limits };
+                    limits.is_deflating = connection.is_deflating;
                     (connection.seen_ms, connection.is_pinged) = (now_ms, false);
                     let incoming = match connection.assembler.next(&mut input[consumed..], limits) {
                         Ok(None) => return consumed,
@@ -348,8 +357,21 @@ impl Thread {
                         return input.len();
                     }
                     match incoming {
-                        Incoming::Message { payload, is_text } => {
+                        Incoming::Message { payload, is_text, is_compressed } => {
                             count(&core.metrics.requests);
+                            let payload = if is_compressed {
+                                let most = limits.message_bytes_max;
+                                match core.inflate(&payload, is_text, most) {
+                                    Ok(payload) => Cow::Owned(payload),
+                                    Err(closing) => {
+                                        count(&core.metrics.malformed);
+                                        core.close(place, closing);
+                                        return input.len();
+                                    }
+                                }
+                            } else {
+                                payload
+                            };
                             let mut desk = Desk { core, place };
                             self.dialect.message(&mut desk, &payload, is_text);
                         }

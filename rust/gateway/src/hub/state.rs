@@ -14,6 +14,7 @@ use viabtc_wire::methods::ErrorCode;
 use viabtc_wire::reply::write_common_error;
 
 use super::connection::{Connection, Phase, UNANSWERED_MAX};
+use super::deflate::{Deflater, Inflater};
 use super::frames::{Assembler, Closing, Frame, Opcode, close, frame, text};
 use super::handshake::{self, Terms};
 use super::mailbox::Command;
@@ -45,6 +46,8 @@ pub(super) struct Core {
     pub(super) topics: Topics,
     /// Numbered topics without subscribers: since when, and which; oldest first.
     pub(super) lingering: VecDeque<(u64, u32)>,
+    pub(super) deflater: Deflater,
+    pub(super) inflater: Inflater,
     pub(super) backends: Vec<Option<Arc<dyn Backend>>>,
     pub(super) sessions: Vec<Option<Box<dyn Session>>>,
     pub(super) outbox: Outbox,
@@ -132,6 +135,7 @@ impl Core {
                 if let Some(connection) = self.connection(place) {
                     connection.phase = Phase::Open;
                     connection.is_stream = opening.is_stream;
+                    connection.is_deflating = opening.is_deflating;
                     connection.seen_ms = now_ms;
                 }
                 self.send(place, opening.response.into());
@@ -142,6 +146,20 @@ impl Core {
                 input.len()
             }
         }
+    }
+
+    /// Takes a compressed message apart.
+    pub(super) fn inflate(
+        &mut self,
+        payload: &[u8],
+        is_text: bool,
+        most: usize,
+    ) -> Result<Vec<u8>, Closing> {
+        let payload = self.inflater.inflate(payload, most)?;
+        if is_text && std::str::from_utf8(&payload).is_err() {
+            return Err(Closing::NOT_TEXT);
+        }
+        Ok(payload)
     }
 
     pub(super) fn refuse(&mut self, place: u32, response: &[u8]) {
@@ -185,9 +203,9 @@ impl Core {
 
     /// Queues a frame that is never dropped.
     pub(super) fn send(&mut self, place: u32, frame: Frame) -> Option<Slot> {
-        let Core { places, options, metrics, now_ms, .. } = self;
+        let Core { places, options, metrics, now_ms, deflater, .. } = self;
         let connection = places.get_mut(place as usize)?.connection.as_mut()?;
-        let slot = connection.push(frame, *now_ms);
+        let slot = connection.push(&frame, deflater, *now_ms);
         let is_over = connection.is_over(options, metrics, *now_ms);
         self.soil(place);
         if is_over {
@@ -303,7 +321,8 @@ impl Core {
         connection.seen_ms = now_ms;
         connection.input = Vec::new();
         connection.assembler = Assembler::default();
-        connection.push(last, now_ms);
+        // A close frame, which is never compressed, or no frame at all.
+        connection.queue_as_is(last, now_ms);
         self.leave(place, |_| true);
         self.soil(place);
     }

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::connection::{Phase, Subscription};
-use super::frames::{Closing, Frame};
+use super::frames::Closing;
 use super::numbered::Standing;
 use super::state::Core;
 use super::topics::{Due, Family, Publication, Subscriber, Topic};
@@ -40,7 +40,7 @@ impl Core {
         let due = topic.apply(publication);
         let has_newcomer = topic.subscribers.iter().any(|subscriber| subscriber.slot.is_none());
         let newcomers = if has_newcomer { topic.snapshot() } else { None };
-        let Core { topics, places, dirty, options, metrics, now_ms, .. } = self;
+        let Core { topics, places, dirty, options, metrics, now_ms, deflater, .. } = self;
         let mut pushes = 0;
         let mut overflowed = Vec::new();
         for subscriber in &mut topics.get(id).subscribers {
@@ -49,25 +49,25 @@ impl Core {
             let Some(connection) = slot.and_then(|slot| slot.connection.as_mut()) else { continue };
             match (&due, subscriber.slot) {
                 (Due::Message(frame), _) => {
-                    subscriber.slot = Some(connection.push(Frame::clone(frame), *now_ms));
+                    subscriber.slot = Some(connection.push(frame, deflater, *now_ms));
                     pushes += 1;
                 }
                 (_, None) => {
                     let Some(frame) = &newcomers else { continue };
-                    subscriber.slot = Some(connection.push(Frame::clone(frame), *now_ms));
+                    subscriber.slot = Some(connection.push(frame, deflater, *now_ms));
                     pushes += 1;
                 }
                 (Due::State { update, snapshot }, Some(slot)) => {
-                    if connection.queue.replace(slot, snapshot) {
+                    if connection.replace(slot, snapshot, deflater) {
                         count(&metrics.conflated);
                     } else {
-                        subscriber.slot = Some(connection.push(Frame::clone(update), *now_ms));
+                        subscriber.slot = Some(connection.push(update, deflater, *now_ms));
                         pushes += 1;
                     }
                 }
                 (Due::Items(updates), Some(_)) => {
                     for update in updates {
-                        subscriber.slot = Some(connection.push(Frame::clone(update), *now_ms));
+                        subscriber.slot = Some(connection.push(update, deflater, *now_ms));
                         pushes += 1;
                     }
                 }

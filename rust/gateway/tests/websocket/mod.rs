@@ -26,6 +26,8 @@ impl Dialect for Echo {
 pub enum Seen {
     Text(String),
     Binary(Vec<u8>),
+    /// A compressed text or binary message: its opcode, and its payload as it came.
+    Compressed(u8, Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<u16>),
@@ -102,6 +104,7 @@ impl Client {
                 return match first {
                     0x81 => Seen::Text(String::from_utf8(payload).unwrap()),
                     0x82 => Seen::Binary(payload),
+                    0xc1 | 0xc2 => Seen::Compressed(first & 0x0f, payload),
                     0x88 => {
                         Seen::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code)))
                     }
