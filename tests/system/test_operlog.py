@@ -17,6 +17,7 @@ from harness.processes import Server, spawn_matchengine, start_matchengine
 from harness.rpc import Client, Frame
 
 QUERY, UPDATE, LIMIT, CANCEL = 101, 102, 201, 204
+HALT, RESUME, ADD_MARKET, ADD_ASSET = 901, 902, 903, 905
 
 OWN: Final = {"durability": "operlog"}
 
@@ -60,6 +61,19 @@ def trade(client: Client, first: int = 1) -> None:
     order = client.result(LIMIT, 2, "BTCUSDT", 2, "0.5", "90", *fees)
     client.result(CANCEL, 2, "BTCUSDT", order["id"])
     client.result(LIMIT, 2, "BTCUSDT", 2, "0.5", "91", *fees)
+
+
+def change(client: Client, number: int) -> None:
+    """Commands of our own kinds, between those of the original's."""
+    client.result(HALT, "BTCUSDT", "test")
+    client.result(RESUME, "BTCUSDT", "test", "it's \\ é")
+    client.result(ADD_ASSET, f"NEW{number}", {"prec_save": 10}, "test")
+    market = {"stock": "BTC", "money": f"NEW{number}", "stock_prec": 2, "money_prec": 2}
+    market["min_amount"] = "0.01"
+    client.result(ADD_MARKET, f"BTCNEW{number}", market, "test")
+    client.result(UPDATE, 1, f"NEW{number}", "deposit", number, "100", {})
+    client.result(LIMIT, 1, f"BTCNEW{number}", 2, "0.5", "90", "0", "0", "")
+    client.result(HALT, f"BTCNEW{number}", "test")
 
 
 def logged(mariadb: Mariadb) -> int:
@@ -171,6 +185,7 @@ def test_an_empty_disk_begins_from_mysql(
             trade(client, 2)
         else:
             trade(client)
+        change(client, 1)
     wanted = state_of(engine)
     epoch = engine.status()["epoch"]
     engine.kill()

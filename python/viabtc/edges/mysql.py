@@ -86,10 +86,18 @@ def history(content: Any) -> Rendered:
 
 
 def operlog(content: Any) -> Rendered:
-    """Content of the projection `operlog`: rows go to the table of their local date."""
+    """Content of the projection `operlog`: rows go to the table of their local date.
+
+    Commands that the original does not know go to a table of ours.
+    """
     tables: dict[bytes, None] = {}
     rows = []
-    for time_us, values in content:
+    pieces, own = content
+    if own:
+        rows.append(
+            b"INSERT INTO viabtc_operlog (`sequence`, `after_operlog_id`, `body`) VALUES " + own
+        )
+    for time_us, values in pieces:
         table = time.strftime("operlog_%Y%m%d", time.localtime(time_us // 1_000_000)).encode()
         tables[b"CREATE TABLE IF NOT EXISTS `%s` LIKE `operlog_example`" % table] = None
         rows.append(b"INSERT INTO `%s` (`id`, `time`, `detail`) VALUES %s" % (table, values))

@@ -93,6 +93,22 @@ class LogReader:
             async for page in self._pages(name, "`id`, `time`, `detail`", after, last):
                 yield [_operation(*row) for row in page]
 
+    async def own_operations(self, after: int) -> list["Operation"]:
+        """Commands of our own kinds behind the command `after`, in their order.
+
+        The number of each is that of the entry that it came after.
+        """
+        rows = await self._reader.fetch(
+            "SELECT after_operlog_id, body FROM viabtc_operlog"
+            " WHERE sequence > %s ORDER BY sequence",
+            (after,),
+        )
+        found = []
+        for number, body in rows:
+            entry = json.loads(body)
+            found.append(Operation(number, entry["time_us"], entry["command"], entry["params"]))
+        return found
+
     async def _all(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         return [row async for page in self._pages(table, columns) for row in page]
 

@@ -8,6 +8,7 @@ acknowledged may differ from those that others applied since.
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,17 @@ class SharedLog:
         before: int = engine.recovery["sequence"]
         sequence = before
         with _start_failures():
+            own = deque(await self._reader.own_operations(before))
             async for page in self._reader.operations(engine.status()["operlog_id"]):
-                rows = [operation.row() for operation in page]
+                rows = []
+                for operation in page:
+                    while own and own[0].id < operation.id:
+                        rows.append(own.popleft().row())
+                    rows.append(operation.row())
                 sequence = await asyncio.to_thread(engine.redo, rows)
+            if own:
+                rest = [operation.row() for operation in own]
+                sequence = await asyncio.to_thread(engine.redo, rest)
         if sequence < self.position.sequence:
             raise StartFailure(
                 f"the operation log leads to command {sequence}, and {self.position.sequence} were"

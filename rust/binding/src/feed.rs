@@ -65,9 +65,17 @@ struct State {
 /// What one batch holds, before it is Python's.
 enum Content {
     Statements(Vec<Vec<u8>>),
-    Pieces(Vec<(i64, Vec<u8>)>),
+    Operlog(Log),
     Rows([Vec<Vec<Value>>; STORE_TABLES.len()]),
     Messages([Vec<Message>; Topic::ALL.len()]),
+}
+
+/// Values for the operation log: pieces with the time of their first command, and what goes to the table
+/// of our own kinds.
+#[derive(Default)]
+struct Log {
+    pieces: Vec<(i64, Vec<u8>)>,
+    own: Vec<u8>,
 }
 
 /// A message of a topic: its number there, the command and the event that made it, the payload.
@@ -275,7 +283,7 @@ impl State {
 /// Collects what a projection writes.
 enum Sink {
     History(Inserts),
-    Operlog(Vec<(i64, Vec<u8>)>, Vec<u8>),
+    Operlog(Log, Vec<u8>),
     Store([Vec<Vec<Value>>; STORE_TABLES.len()], Vec<u8>),
     Topics([Vec<Message>; Topic::ALL.len()]),
 }
@@ -284,7 +292,7 @@ impl Sink {
     fn new(projection: Projection) -> Sink {
         match projection {
             Projection::History => Sink::History(Inserts::default()),
-            Projection::Operlog => Sink::Operlog(Vec::new(), Vec::new()),
+            Projection::Operlog => Sink::Operlog(Log::default(), Vec::new()),
             Projection::Store => Sink::Store(Default::default(), Vec::new()),
             Projection::Topics => Sink::Topics(Default::default()),
         }
@@ -323,12 +331,15 @@ impl Sink {
     /// Renders what a command makes beside its events, after the last of them; the rows it made.
     fn command(&mut self, effects: &Effects) -> usize {
         if is_own(effects.command) {
-            // An original could not replay it.
-            return 0;
+            return match self {
+                Sink::Operlog(log, _) => log.add_own(effects),
+                // No other store has a place for it.
+                _ => 0,
+            };
         }
         match self {
             Sink::History(_) | Sink::Topics(_) => return 0,
-            Sink::Operlog(pieces, text) => {
+            Sink::Operlog(Log { pieces, .. }, text) => {
                 write_detail(effects, text);
                 let quarter = effects.time.div_euclid(PIECE_US);
                 let is_continued = pieces.last().is_some_and(|(time, piece)| {
@@ -366,10 +377,29 @@ impl Sink {
     fn finish(self) -> Content {
         match self {
             Sink::History(inserts) => Content::Statements(inserts.finish()),
-            Sink::Operlog(pieces, _) => Content::Pieces(pieces),
+            Sink::Operlog(log, _) => Content::Operlog(log),
             Sink::Store(tables, _) => Content::Rows(tables),
             Sink::Topics(messages) => Content::Messages(messages),
         }
+    }
+}
+
+impl Log {
+    /// A command of our own kinds: when it took effect, behind which entry, and what it was.
+    fn add_own(&mut self, effects: &Effects) -> usize {
+        if !self.own.is_empty() {
+            self.own.extend_from_slice(b", ");
+        }
+        let params = str::from_utf8(&effects.params).expect("parameters are JSON");
+        let (time, command) = (effects.time, effects.command);
+        let body = format!(r#"{{"time_us": {time}, "command": {command}, "params": {params}}}"#);
+        let fields = [
+            Field::Integer(effects.sequence),
+            Field::Integer(effects.operlog_id),
+            Field::Text(&body),
+        ];
+        write_row(&fields, &mut self.own);
+        1
     }
 }
 
@@ -396,9 +426,10 @@ impl Content {
                 let statements = statements.iter().map(|statement| PyBytes::new(py, statement));
                 PyList::new(py, statements.collect::<Vec<_>>())?.into_any().unbind()
             }
-            Content::Pieces(pieces) => {
+            Content::Operlog(Log { pieces, own }) => {
                 let pieces = pieces.iter().map(|(time, piece)| (*time, PyBytes::new(py, piece)));
-                PyList::new(py, pieces.collect::<Vec<_>>())?.into_any().unbind()
+                let pieces = PyList::new(py, pieces.collect::<Vec<_>>())?;
+                (pieces, PyBytes::new(py, &own)).into_py_any(py)?
             }
             Content::Messages(topics) => {
                 let dict = PyDict::new(py);

@@ -276,11 +276,7 @@ impl<S: Storage + Sync> Core<S> {
                 self.scratch.events.clear();
                 let outcome = self.exchange.apply(stamp, command, &mut self.scratch.events);
                 if outcome.is_ok() {
-                    if let Some((digest, names)) = next {
-                        self.config = digest;
-                        self.names = Arc::clone(&names);
-                        self.published.set(names);
-                    }
+                    self.adopt(next);
                     self.record(stamp, command, &params[range.clone()])?;
                     self.metrics.applied.fetch_add(1, Relaxed);
                 } else {
@@ -303,6 +299,15 @@ impl<S: Storage + Sync> Core<S> {
         // Nothing has happened yet: a disk that is full costs this change and nothing else.
         let digest = configs::keep(&self.storage, &next).map_err(|_| Refusal::Unavailable)?;
         Ok((digest, Arc::new(Names::new(&next))))
+    }
+
+    /// Goes on with the configuration that a change led to, if one did.
+    fn adopt(&mut self, next: Option<(u64, Arc<Names>)>) {
+        if let Some((digest, names)) = next {
+            self.config = digest;
+            self.names = Arc::clone(&names);
+            self.published.set(names);
+        }
     }
 
     /// Why a command is not even tried, if so; makes room for its record of at most `room` bytes.
@@ -373,10 +378,17 @@ impl<S: Storage + Sync> Core<S> {
             {
                 return Err(refused("there is no space for the journal".to_owned()));
             }
+            let next = match &command {
+                Command::Change(change) => Some(
+                    self.plan(change).map_err(|_| refused("it cannot be planned".to_owned()))?,
+                ),
+                _ => None,
+            };
             self.scratch.events.clear();
             self.exchange
                 .apply(stamp, &command, &mut self.scratch.events)
                 .map_err(|rejection| refused(rejection.to_string()))?;
+            self.adopt(next);
             self.record(stamp, &command, &operation.params)
                 .map_err(|error| refused(error.to_string()))?;
             if (index + 1) % TURN_REQUESTS_MAX == 0 || index + 1 == operations.len() {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use viabtc_engine::{Command, Events, Exchange, Stamp, Time};
 use viabtc_journal::{Journal, Options, SnapshotWriter, inspect};
+use viabtc_wire::changes::is_own;
 use viabtc_wire::request::{Names, Request, decode};
 
 use crate::record::{KIND_STATE, STATE_ENDS, STATE_GOES_ON};
@@ -16,7 +17,7 @@ const PIECE_BYTES: usize = 256 << 10;
 /// An entry of an operation log.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// Its number.
+    /// Its number; of a command of our own kinds, which has none, that of the entry before it.
     pub id: u64,
     /// When, in microseconds.
     pub time: i64,
@@ -80,7 +81,7 @@ impl Operation {
         exchange: &Exchange,
         names: &Names,
     ) -> Result<(Stamp, Command), RedoError> {
-        let expected = exchange.operlog_id() + 1;
+        let expected = exchange.operlog_id() + u64::from(!is_own(self.command));
         if self.id != expected {
             return Err(RedoError::Gap { expected, found: self.id });
         }
