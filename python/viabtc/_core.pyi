@@ -76,7 +76,7 @@ class Engine:
         """Positions.
 
         Keys: sequence, epoch, order_id, deal_id, operlog_id, digest, time_us, durable_sequence,
-        queue.
+        queue, and changed_at: sequence of the last command of our own kinds, 0 without one.
         """
 
     def balances(
@@ -117,6 +117,14 @@ class Engine:
 
     def rotate(self) -> int:
         """Closes the current journal segment so that a snapshot can cover it; its last sequence."""
+
+    @property
+    def halt(self) -> dict[str, Any] | None:
+        """Why nothing is changed any more, once funds did not add up.
+
+        Keys: asset, detail, command (0 when none was at work), sequence (of the last command in the
+        journal), time_us, file (beside the journal; None when it could not be written).
+        """
 
     def is_alive(self) -> bool:
         """False once the engine thread ended, by stop() or by a fault."""

@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rich.console import Console
@@ -22,7 +22,10 @@ CONTROLS: Final = {
 
 _TIMEOUT_S: Final = 2.0
 
-_SHOWN: Final = ("sequence", "epoch", "digest", "order_id", "deal_id", "links", "spooled_bytes")
+_SHOWN: Final = (
+    *("sequence", "epoch", "digest", "order_id", "deal_id", "halt", "halted_markets", "way_back"),
+    *("sums", "projections", "links", "spooled_bytes"),
+)
 """What the table tells of a service's status, where it has it."""
 
 
@@ -59,15 +62,48 @@ def show(controls: Mapping[str, str], *, as_json: bool) -> int:
         table = Table("service", "state", "version", "what it says")
         for name, one in found.items():
             status = one.get("status", {})
-            words = [f"{key} {_text(status[key])}" for key in _SHOWN if key in status]
-            says = ", ".join(words) or one.get("reason", "")
+            words = [_words(key, status[key]) for key in _SHOWN if key in status]
+            says = ", ".join(filter(None, words)) or one.get("reason", "")
             table.add_row(name, one["state"], status.get("version", ""), says)
         Console().print(table)
     return 0 if all(one["state"] == "ready" for one in found.values()) else 1
 
 
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        down = [name for name, is_up in value.items() if not is_up]
-        return f"without {', '.join(down)}" if down else "all up"
-    return str(value)
+def _words(key: str, value: Any) -> str:
+    """What a part of a status says; nothing when there is nothing to say."""
+    if not value and key in {"halt", "halted_markets", "projections"}:
+        return ""
+    teller = _TELLERS.get(key)
+    return f"{key} {value}" if teller is None else teller(value)
+
+
+def _halt(value: Any) -> str:
+    return f"TRADING IS HALTED: funds of {value['asset']} do not add up: {value['detail']}"
+
+
+def _sums(value: Any) -> str:
+    return "sums " + ", ".join(f"{name} {row['total']}" for name, row in value.items())
+
+
+def _projections(value: Any) -> str:
+    def told(name: str, one: Mapping[str, Any]) -> str:
+        behind = f"{name} {one['lag_commands']} behind"
+        return f"{behind} ({one['problem']})" if one["problem"] else behind
+
+    return ", ".join(told(name, one) for name, one in value.items())
+
+
+def _links(value: Any) -> str:
+    down = [name for name, is_up in value.items() if not is_up]
+    return f"without {', '.join(down)}" if down else "links all up"
+
+
+_TELLERS: Final[dict[str, Callable[[Any], str]]] = {
+    "halt": _halt,
+    "halted_markets": lambda value: f"halted: {' '.join(value)}",
+    "way_back": lambda value: f"way back to an original {value}",
+    "sums": _sums,
+    "projections": _projections,
+    "links": _links,
+}
+"""How a part of a status reads, where its name and value do not say it already."""

@@ -18,7 +18,18 @@ class Control(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         is_refused = self.path == "/health/ready" and not self.is_ready
-        body = json.dumps({"version": "1", "sequence": 5, "links": {"a": True, "b": False}})
+        imbalance = {"asset": "BTC", "detail": "1 is not 2"}
+        status = {
+            "version": "1",
+            "sequence": 5,
+            "halt": None if self.is_ready else imbalance,
+            "halted_markets": ["BTCUSDT"],
+            "way_back": "open",
+            "sums": {"BTC": {"total": "7", "fees_collected": "0", "supply": "7"}},
+            "projections": {"history": {"lag_commands": 3, "problem": "no database"}},
+            "links": {"a": True, "b": False},
+        }
+        body = json.dumps(status)
         self.send_response(503 if is_refused else 200)
         self.end_headers()
         self.wfile.write(body.encode())
@@ -61,3 +72,9 @@ def test_every_service_is_told_apart(
     table = capsys.readouterr().out
     assert "ready" in table
     assert "without b" in table
+    said = " ".join(table.replace("│", " ").split())
+    for words in ("halted: BTCUSDT", "BTC 7", "history 3", "(no database)"):
+        assert words in said, said
+    assert "TRADING IS HALTED" not in said
+    assert show({"two": places["two"]}, as_json=False) == 1
+    assert "TRADING" in capsys.readouterr().out

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
+from viabtc.contract.methods import BY_NAME
 from viabtc.matchengine.console import Console, serve_console
 from viabtc.matchengine.databases import HISTORY, OPERLOG, open_projections
 from viabtc.matchengine.settings import (
@@ -19,6 +21,7 @@ from viabtc.matchengine.slices import SlicePlace
 from viabtc.matchengine.snapshots import Slicing, Snapshots
 from viabtc.matchengine.topics import NAME as TOPICS
 from viabtc.matchengine.topics import open_topics
+from viabtc.matchengine.watch import Watch
 from viabtc.protocol.addresses import Place
 from viabtc.service import run
 from viabtc.service.failure import StartFailure, core_failures
@@ -42,6 +45,7 @@ class EnginePart(run.Part):
         engine: _core.Engine,
         rpc: _core.RpcServer,
         snapshots: Snapshots,
+        watch: Watch,
         console: Place | None,
     ) -> None:
         self.engine = engine
@@ -51,6 +55,7 @@ class EnginePart(run.Part):
         self.awaited: Projection | None = None
         """The one that acknowledges writes, if one does."""
         self.snapshots = snapshots
+        self._watch = watch
 
     def is_alive(self) -> bool:
         is_fenced = any(projection.is_fenced for projection in self.projections.values())
@@ -73,6 +78,13 @@ class EnginePart(run.Part):
             "recovery": self.engine.recovery,
             "snapshot_sequence": self.snapshots.last_sequence,
             "slice_time": self.snapshots.last_slice,
+            "way_back": self._watch.way_back(),
+            "halt": self.engine.halt,
+            "halted_markets": self._halted(),
+            "sums": {
+                row["name"]: {name: row[name] for name in ("total", "fees_collected", "supply")}
+                for row in self.engine.summaries()
+            },
             "projections": {
                 name: {
                     "sequence": projection.position.sequence,
@@ -84,6 +96,12 @@ class EnginePart(run.Part):
             },
             **self.engine.status(),
         }
+
+    def _halted(self) -> list[str]:
+        """Markets that take no new orders."""
+        state = json.loads(self.engine.call(BY_NAME["exchange.state"].command, b"[]"))
+        halted: list[str] = state["result"]["halted"]
+        return halted
 
     def figures(self) -> Mapping[str, run.Figures]:
         snapshots = {
@@ -166,11 +184,12 @@ async def open_engine(
             )
         stack.push_async_callback(asyncio.to_thread, server.stop)
         snapshots = Snapshots(engine, settings, log)
-        tasks = run.start_tasks(stack, snapshots.run())
+        watch = Watch(engine, snapshots, log)
+        tasks = run.start_tasks(stack, snapshots.run(), watch.run())
         place = None
         if console is not None:
             place = await _open_console(Console(engine, snapshots.ask), console, stack)
-        part = EnginePart(engine, server, snapshots, place)
+        part = EnginePart(engine, server, snapshots, watch, place)
         part.tasks = tasks
         yield part
 

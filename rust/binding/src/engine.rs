@@ -117,10 +117,11 @@ impl Engine {
                     exchange.operlog_id(),
                     exchange.digest(),
                     exchange.time().0.cast_unsigned(),
+                    exchange.changed_at(),
                 ]
             })
         });
-        let [sequence, order_id, deal_id, operlog_id, digest, time] =
+        let [sequence, order_id, deal_id, operlog_id, digest, time, changed_at] =
             looked.map_err(errors::unavailable)?;
         let dict = PyDict::new(py);
         dict.set_item("sequence", sequence)?;
@@ -130,6 +131,7 @@ impl Engine {
         dict.set_item("operlog_id", operlog_id)?;
         dict.set_item("digest", format!("{digest:016x}"))?;
         dict.set_item("time_us", time)?;
+        dict.set_item("changed_at", changed_at)?;
         dict.set_item("durable_sequence", self.host.metrics().durable_sequence.load(Relaxed))?;
         dict.set_item("queue", self.host.metrics().queued.load(Relaxed))?;
         Ok(dict)
@@ -240,6 +242,7 @@ impl Engine {
                 ("turns_total", metrics.turns.load(Relaxed)),
                 ("durable_sequence", metrics.durable_sequence.load(Relaxed)),
                 ("writable", metrics.writable.load(Relaxed)),
+                ("conserved", metrics.conserved.load(Relaxed)),
                 ("held_requests", self.host.gate().map_or(0, |gate| gate.held_requests() as u64)),
                 ("feed_failing", metrics.feed_failing.load(Relaxed)),
                 ("commit_us_total", metrics.sync_us.load(Relaxed)),
@@ -281,6 +284,19 @@ impl Engine {
 
     fn rotate(&self, py: Python<'_>) -> PyResult<u64> {
         py.detach(|| self.host.rotate()).map_err(errors::unavailable)
+    }
+
+    #[getter]
+    fn halt<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(halt) = self.host.halt() else { return Ok(None) };
+        let dict = PyDict::new(py);
+        dict.set_item("asset", &halt.asset)?;
+        dict.set_item("detail", &halt.detail)?;
+        dict.set_item("command", halt.command)?;
+        dict.set_item("sequence", halt.sequence)?;
+        dict.set_item("time_us", halt.time)?;
+        dict.set_item("file", halt.file.as_ref().ok())?;
+        Ok(Some(dict))
     }
 
     fn is_alive(&self) -> bool {

@@ -214,7 +214,7 @@ impl Exchange {
         } else {
             self.ledger.debit(user, asset, -units)
         };
-        self.ledger.assert_conserved(asset);
+        self.ledger.check(asset);
         self.updates.remember(key, stamp.time);
         self.counters.balance_events += 1;
         events.push(Event::BalanceUpdated(Box::new(BalanceUpdated {
@@ -463,8 +463,8 @@ impl Exchange {
         };
         let taker_side = exchanged.step(ledger, taker, taker_fee, taker_hints, Role::Taker);
         let maker_side = exchanged.step(ledger, &maker, maker_fee, &mut maker_hints, Role::Maker);
-        ledger.assert_conserved(exchanged.base);
-        ledger.assert_conserved(exchanged.quote);
+        ledger.check(exchanged.base);
+        ledger.check(exchanged.quote);
         if maker.remaining == 0 {
             open.unlink(book, handle);
             book.remove(handle);

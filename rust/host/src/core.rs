@@ -4,11 +4,13 @@
 //! `Durability::Async`, written). One sync serves all batches of a turn.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use viabtc_engine::{Change, ChangeError, Command, Events, Exchange, Stamp, Time, WARM_GROUP};
+use viabtc_engine::{
+    Change, ChangeError, Command, Events, Exchange, Imbalance, Stamp, Time, WARM_GROUP,
+};
 use viabtc_journal::{FeedWriter, Journal, JournalError, Storage};
 use viabtc_wire::methods::{Effect, ErrorCode};
 use viabtc_wire::reply::{write_change_error, write_common_error, write_outcome, write_query};
@@ -19,9 +21,10 @@ use crate::codec::{Origin, command_number, write_command, write_feed_entry};
 use crate::configs;
 use crate::fault::{self, Fault, OnFault};
 use crate::gate::Gate;
+use crate::halt::Halt;
 use crate::metrics::Metrics;
 use crate::names::Published;
-use crate::poison::Poison;
+use crate::poison::{self, Poison};
 use crate::queue::Queue;
 use crate::record::{KIND_COMMAND, KIND_DIGEST};
 use crate::takeover::{Operation, RedoError};
@@ -41,6 +44,12 @@ const RECORD_BYTES_MAX: usize = 512;
 /// A record holds the parameters' text and, of a balance update, the detail rewritten: at worst every
 /// two-byte escape of the text becomes six bytes.
 const DETAIL_GROWTH_MAX: usize = 4;
+
+/// Accounts that are looked at after each turn: a few microseconds of work.
+const TURN_ACCOUNTS: usize = 256;
+
+/// Accounts that the idle thread looks at each time it wakes.
+const IDLE_ACCOUNTS: usize = 32_768;
 
 /// How long the idle thread sleeps at most; then it looks after its files.
 const IDLE: Duration = Duration::from_millis(250);
@@ -82,6 +91,10 @@ pub(crate) struct Core<S: Storage + Sync> {
     pub(crate) is_continued: bool,
     /// Whether events wait because the feed cannot be written.
     pub(crate) is_feed_failing: bool,
+    /// Set once funds do not add up: nothing is changed any more.
+    pub(crate) halt: Arc<OnceLock<Halt>>,
+    /// Of the last command that was appended to the journal.
+    pub(crate) recorded: u64,
 }
 
 /// Why a change is not made.
@@ -122,6 +135,7 @@ impl<S: Storage + Sync> Core<S> {
             } else {
                 let proven = self.journal.prove();
                 self.checked(proven)?;
+                self.look_after(IDLE_ACCOUNTS);
             }
             self.write_feed();
             self.metrics.queued.store(queue.weight() as u64, Relaxed);
@@ -130,6 +144,10 @@ impl<S: Storage + Sync> Core<S> {
         if !self.is_feed_failing {
             // What is not durable of the feed is written again by the next start.
             let _ = self.feed.sync();
+        }
+        if self.halt.get().is_some() {
+            // The digest would be that of a wrong state; the next start reads the journal as after a kill.
+            return Ok(());
         }
         let sealed = self.journal.seal(self.exchange.digest(), self.now());
         self.checked(sealed)
@@ -149,8 +167,12 @@ impl<S: Storage + Sync> Core<S> {
         outcome.inspect_err(|error| (self.on_fault)(&Fault::Journal(error)))
     }
 
-    /// Goes on in a new segment; false when there is no space for one, and nothing has changed.
+    /// Goes on in a new segment; false when there is no space for one or the state is wrong, and nothing has
+    /// changed.
     pub(crate) fn rotate(&mut self) -> Result<bool, JournalError> {
+        if self.halt.get().is_some() {
+            return Ok(false);
+        }
         match self.journal.rotate(self.exchange.digest()) {
             Ok(()) => Ok(true),
             Err(JournalError::NoSpace { .. }) => Ok(false),
@@ -165,7 +187,8 @@ impl<S: Storage + Sync> Core<S> {
     ) -> Result<(), JournalError> {
         let reserve = self.journal.has_reserve();
         let is_open = self.gate.as_ref().is_none_or(|gate| gate.is_open(Instant::now()));
-        let is_writable = self.checked(reserve)? && !self.is_feed_failing && is_open;
+        let is_sound = self.halt.get().is_none();
+        let is_writable = self.checked(reserve)? && !self.is_feed_failing && is_open && is_sound;
         let mut outgoing = Vec::new();
         for entry in entries.drain(..) {
             match entry {
@@ -193,7 +216,7 @@ impl<S: Storage + Sync> Core<S> {
                     }
                     // A refusal says as much about the commands before it as a success.
                     let is_held = is_writable && batch.has_writes();
-                    let waits_for = is_held.then(|| self.exchange.sequence());
+                    let waits_for = is_held.then_some(self.recorded);
                     outgoing.push((batch.len(), waits_for, reply_to));
                 }
             }
@@ -203,8 +226,10 @@ impl<S: Storage + Sync> Core<S> {
         let committed = self.journal.commit();
         self.checked(committed)?;
         self.metrics.turn(started.elapsed());
-        self.metrics.durable_sequence.store(self.exchange.sequence(), Relaxed);
-        self.metrics.writable.store(u64::from(is_writable), Relaxed);
+        self.look_after(TURN_ACCOUNTS);
+        self.metrics.durable_sequence.store(self.recorded, Relaxed);
+        let is_sound = self.halt.get().is_none();
+        self.metrics.writable.store(u64::from(is_writable && is_sound), Relaxed);
         let turn = bodies.finish();
         let mut first = 0;
         for (count, waits_for, reply_to) in outgoing {
@@ -216,6 +241,32 @@ impl<S: Storage + Sync> Core<S> {
             first += count;
         }
         Ok(())
+    }
+
+    /// Looks whether funds add up, and at some accounts.
+    fn look_after(&mut self, accounts: usize) {
+        if self.halt.get().is_none()
+            && let Some(imbalance) = self.exchange.look_after(accounts)
+        {
+            self.stop_trading(&imbalance, None);
+        }
+    }
+
+    /// From here on nothing is changed.
+    #[cold]
+    fn stop_trading(&mut self, imbalance: &Imbalance, request: Option<(u32, &[u8])>) {
+        let time = (self.clock)();
+        if let Some((command, params)) = request {
+            // After the next start, which undoes it, the same request is not applied for a while. When
+            // that cannot be noted, it is found again.
+            let digest = poison::digest(command, params);
+            let _ = self.poison.clone().save(&self.storage, time, digest);
+        }
+        let halt =
+            Halt::note(&self.storage, &self.exchange, imbalance, request, self.recorded, time);
+        self.metrics.conserved.store(0, Relaxed);
+        // It is set once: only a state that was sound is looked at.
+        let _ = self.halt.set(halt);
     }
 
     /// Reads what the next requests will need ahead, when they are enough to share the waiting.
@@ -242,7 +293,9 @@ impl<S: Storage + Sync> Core<S> {
                 bodies.write(|out| write_query(&self.exchange, query, id, out));
                 self.metrics.queries.fetch_add(1, Relaxed);
             }
-            Work::Write { .. } | Work::Invalid(Effect::Write) if !is_writable => {
+            Work::Write { .. } | Work::Invalid(Effect::Write)
+                if !is_writable || self.halt.get().is_some() =>
+            {
                 bodies.write(|out| {
                     write_common_error(ErrorCode::ServiceUnavailable, Some(id), out);
                 });
@@ -275,6 +328,14 @@ impl<S: Storage + Sync> Core<S> {
                 let stamp = Stamp { sequence, time: Time(time) };
                 self.scratch.events.clear();
                 let outcome = self.exchange.apply(stamp, command, &mut self.scratch.events);
+                #[cfg(feature = "failpoints")]
+                crate::failpoints::miscount(&mut self.exchange, &params[range.clone()]);
+                if let Some(imbalance) = self.exchange.imbalance() {
+                    let request = (command_number(command), &params[range.clone()]);
+                    self.stop_trading(&imbalance, Some(request));
+                    bodies.write(|out| write_common_error(ErrorCode::InternalError, Some(id), out));
+                    return Ok(());
+                }
                 if outcome.is_ok() {
                     self.adopt(next);
                     self.record(stamp, command, &params[range.clone()])?;
@@ -344,6 +405,7 @@ impl<S: Storage + Sync> Core<S> {
         command: &Command,
         params: &[u8],
     ) -> Result<(), JournalError> {
+        self.recorded = stamp.sequence;
         let Scratch { events, payload, feed, feed_entries } = &mut self.scratch;
         let (sequence, time) = (stamp.sequence, stamp.time.0);
         payload.clear();

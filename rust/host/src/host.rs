@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::config_file::ConfigFile;
 use crate::core::{Core, Entry};
 use crate::fault::{self, OnFault};
 use crate::gate::Gate;
+use crate::halt::Halt;
 use crate::metrics::Metrics;
 use crate::names::Published;
 use crate::poison;
@@ -99,6 +100,7 @@ pub struct Host<S: Storage + Sync = Directory> {
     feed: Arc<FeedSignal>,
     gate: Option<Arc<Gate>>,
     is_alive: Arc<AtomicBool>,
+    halt: Arc<OnceLock<Halt>>,
     thread: Mutex<Option<Running>>,
 }
 
@@ -145,7 +147,10 @@ impl<S: Storage + Sync> Host<S> {
             open(&storage, &options)?
         };
         let Opened { exchange, journal, feed, config, poison, recovery } = opened;
-        metrics.durable_sequence.store(exchange.sequence(), Release);
+        let recorded = exchange.sequence();
+        metrics.durable_sequence.store(recorded, Release);
+        metrics.conserved.store(1, Release);
+        let halt = Arc::new(OnceLock::new());
         // Commands may have changed what the file says.
         let names = Arc::new(Names::new(exchange.config()));
         let published = Arc::new(Published::new(Arc::clone(&names)));
@@ -167,6 +172,8 @@ impl<S: Storage + Sync> Host<S> {
             poison,
             layout,
             scratch: Default::default(),
+            halt: Arc::clone(&halt),
+            recorded,
             gate: gate.clone(),
             is_continued: options.is_continued,
             is_feed_failing: false,
@@ -203,6 +210,7 @@ impl<S: Storage + Sync> Host<S> {
             feed: signal,
             gate,
             is_alive,
+            halt,
             thread,
         })
     }
@@ -303,6 +311,11 @@ impl<S: Storage + Sync> Host<S> {
             Ok((true, sequence)) => Ok(sequence),
             Ok((false, _)) | Err(_) => Err(Unavailable),
         }
+    }
+
+    /// Why nothing is changed any more, once funds did not add up.
+    pub fn halt(&self) -> Option<&Halt> {
+        self.halt.get()
     }
 
     /// False once the engine's thread ended.

@@ -11,6 +11,7 @@ pub mod failpoints;
 pub mod fault;
 pub mod follow;
 pub mod gate;
+pub mod halt;
 pub mod host;
 pub mod merge;
 pub mod metrics;

@@ -28,8 +28,10 @@ pub struct Metrics {
     pub durable_sequence: AtomicU64,
     /// 1 while events wait because the feed cannot be written.
     pub feed_failing: AtomicU64,
-    /// 0 while writes are refused: the disk is nearly full.
+    /// 0 while writes are refused: the disk is nearly full, or funds do not add up.
     pub writable: AtomicU64,
+    /// 0 once funds did not add up.
+    pub conserved: AtomicU64,
     /// Turns by the time that their commit took.
     pub syncs: [AtomicU64; SYNC_BOUNDS_US.len() + 1],
     /// Sum of these times in microseconds.

@@ -238,6 +238,9 @@ fn write_state(exchange: &Exchange, out: &mut Vec<u8>) {
     });
     write_field("sequence", exchange.sequence().cast_signed(), out);
     write_field("changed_at", exchange.changed_at().cast_signed(), out);
+    write_key("conserved", out);
+    let word: &[u8] = if exchange.imbalance().is_none() { b"true" } else { b"false" };
+    out.extend_from_slice(word);
     out.push(b'}');
 }
 
