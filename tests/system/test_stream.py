@@ -15,10 +15,14 @@ from websockets.exceptions import ConnectionClosed
 from harness.configs import three_markets
 from harness.cutting import CuttingProxy
 from harness.http import Connection
-from harness.processes import Place, Server, start_exchange
+from harness.processes import Place, Server, start_accessws, start_exchange, start_matchengine
+from harness.rpc import Client as RpcClient
+from harness.rpc import Frame
+from harness.site import site
 from viabtc.client import RefusedError, StreamClient
 from viabtc.contract.asyncapi import message_schema
 from viabtc.contract.channels import CHANNELS, PATH
+from viabtc.contract.methods import BY_NAME
 
 MARKET: Final = "BTCUSDT"
 DEADLINE_S: Final = 20.0
@@ -249,6 +253,65 @@ def test_a_client_goes_on_after_the_exchange_was_killed(exchange: Server, tmp_pa
                 assert client.figures["connects"] > 1
                 assert client.figures["restarts"] == 0
             proxy.close()
+            assert await asyncio.to_thread(returned.stop) == 0
+
+    run(work())
+
+
+def test_between_processes_a_book_goes_on_when_the_engine_or_the_port_was_killed(
+    tmp_path: Path, golden_config: dict[str, Any]
+) -> None:
+    engine = start_matchengine(tmp_path, golden_config)
+    place = engine.place("rpc")
+
+    def ask(method: str, *params: Any) -> None:
+        frame = Frame(BY_NAME[method].command, json.dumps(params).encode(), request_id=1)
+        with RpcClient(place) as client:
+            answer = json.loads(client.exchange(frame).body)
+        assert answer["error"] is None, answer
+
+    def place_order(side: int, price: str) -> None:
+        ask("order.put_limit", 1, MARKET, side, "1", price, "0", "0", "test")
+
+    async def work() -> None:
+        for asset in ("BTC", "USDT"):
+            ask("balance.update", 1, asset, "deposit", 1, "10000000", {})
+        place_order(1, "8000")
+        with site() as url:
+            port = start_accessws(tmp_path, {"matchengine": [place]}, url)
+            proxy = CuttingProxy(port.place("websocket"))
+            async with StreamClient(f"ws://127.0.0.1:{proxy.port}") as client:
+                await client.subscribe(f"book:{MARKET}")
+                book = client.book(MARKET)
+
+                async def until_bids(*prices: str) -> None:
+                    async with asyncio.timeout(DEADLINE_S):
+                        while [price for price, _ in book.bids] != list(prices):
+                            await anext(client)
+
+                first = await anext(client)
+                assert first.is_snapshot
+                assert book.asks == [("8000", "1")]
+                await asyncio.to_thread(engine.kill)
+                ports = [f"tcp@{place[0]}:{place[1]}"]
+                returned = await asyncio.to_thread(
+                    start_matchengine, tmp_path, golden_config, bind=ports
+                )
+                place_order(2, "7000")
+                await until_bids("7000")
+                assert client.figures == {"connects": 1}, "it went on without a gap"
+                await asyncio.to_thread(port.kill)
+                proxy.cut_after(0)
+                place_order(2, "7500")
+                again = await asyncio.to_thread(
+                    start_accessws, tmp_path, {"matchengine": [place]}, url
+                )
+                proxy.forward_to(again.place("websocket"))
+                await until_bids("7500", "7000")
+                assert client.figures["restarts"] == 0
+                assert [price for price, _ in book.asks] == ["8000"]
+            proxy.close()
+            assert await asyncio.to_thread(again.stop) == 0
             assert await asyncio.to_thread(returned.stop) == 0
 
     run(work())
