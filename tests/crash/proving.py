@@ -86,7 +86,7 @@ def _write(done: dict[str, Any], kills: int, failure: str | None) -> None:
         "of them commands that had taken effect, each once": f"{done['applied_unanswered']:,}",
         "acknowledged commands lost": "0" if failure is None else "see below",
         "commands applied twice": "0" if failure is None else "see below",
-        "time": f"{done['seconds'] / 3600:.1f} h",
+        "time of all parts together": f"{done['seconds'] / 3600:.1f} h",
         "last commit, machine": f"{commit}, Linux {platform.release()}, {platform.machine()}",
     }
     lines = [
