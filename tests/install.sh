@@ -11,6 +11,7 @@ packages=(
     maven
     nginx-light
     openssl
+    prometheus
     python3-venv
     redis-sentinel
     redis-server

@@ -65,6 +65,7 @@ FLOATS: Final = {
     "readhistory/records.py": "fractional seconds, as the wire shows them",
     "replay/report.py": "milliseconds of seconds",
     "rest/exchange.py": "when a list was last asked for",
+    "service/control.py": "seconds of microseconds",
     "service/projection.py": "pauses, and seconds of microseconds",
     "service/remote.py": "a clamped length of time",
     "service/settings.py": "reads configured lengths of time",

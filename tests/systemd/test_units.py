@@ -4,20 +4,24 @@ One boot for all tests. Times are printed, and judged by wide bounds: a busy mac
 """
 
 import contextlib
+import json
 import os
+import re
 import statistics
 import time
+import urllib.request
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
-from harness.box import HOME, WHEELS, Box, make_wheels, steps
+from harness.box import HOME, WHEELS, Box, steps
 from harness.kafka import JARS, jars
 from harness.places import ROOT, shared
 from harness.site import site
 from systemd.clients import OTHER, USER, Deposits, Questions, balance, call
 from viabtc.cli import SERVICES
+from viabtc.status import CONTROLS
 
 UNITS: Final = {
     "matchengine": "viabtc-matchengine.service",
@@ -49,12 +53,11 @@ CLIENTS: Final = 8
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+def box(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A machine on which nobody has installed anything of ours."""
     if os.geteuid() != 0:
         pytest.skip("a private systemd needs root")
     folder = tmp_path_factory.mktemp("box")
-    wheels = make_wheels(folder)
     jars()
     copies = [f"{wheels}:{WHEELS}", f"{ROOT / 'deploy'}:{HOME}/deploy"]
     machine = Box(shared("tools", "systemd-box.sh"), folder / "state", copies)
@@ -118,6 +121,21 @@ def test_the_manual_makes_an_exchange(installed: Box) -> None:
         assert installed.show(unit, "NRestarts") == "0", installed.log()
     said = installed.run("/opt/viabtc/bin/viabtc", "status")
     assert all(service in said for service in UNITS), said
+
+
+def test_whatever_prometheus_and_grafana_ask_for_is_there(installed: Box) -> None:
+    found = set()
+    for control in CONTROLS.values():
+        with urllib.request.urlopen(f"http://{control}/metrics", timeout=10) as answer:
+            found |= set(re.findall(r"^([a-z_0-9]+)", answer.read().decode(), re.MULTILINE))
+    rules = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text()
+    board = json.loads((ROOT / "deploy" / "grafana" / "viabtc.json").read_text())
+    asked = [line for line in rules.splitlines() if "summary" not in line and line[:1] != "#"]
+    asked += [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    names = set(re.findall(r"\b(?:viabtc|process)_[a-z_0-9]+", "\n".join(asked)))
+    assert len(names) > 40
+    missing = {name for name in names if not any(one.startswith(name) for one in found)}
+    assert missing == set()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Sample files: configurations load as they are, units are sound and confined."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -48,3 +49,20 @@ def test_a_unit_has_no_key_that_is_unknown(path: Path) -> None:
 def test_samples_are_plain_json() -> None:
     for path in CONFIGS:
         assert json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("check", [("rules", "rules.yml"), ("config", "prometheus.yml")])
+def test_prometheus_takes_rules_and_targets(check: tuple[str, str]) -> None:
+    if shutil.which("promtool") is None:
+        pytest.fail("promtool is missing: run tests/install.sh", pytrace=False)
+    kind, file = check
+    command = ["promtool", "check", kind, str(ROOT / "deploy" / "prometheus" / file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_service_is_scraped_where_the_samples_have_it() -> None:
+    text = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text()
+    for path in CONFIGS:
+        control = json.loads(path.read_text())["viabtc"]["control"]
+        assert f'"{control}"], labels: {{service: {path.stem}}}' in text

@@ -1,7 +1,8 @@
 """The control app of a service: health, metrics, status. It owns the event loop of the process."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Body, FastAPI, HTTPException, Response
 from fastapi.responses import JSONResponse
@@ -11,7 +12,12 @@ from prometheus_client import (
     PlatformCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -20,6 +26,9 @@ from viabtc.protocol.logline import LEVELS
 from viabtc.service.logs import Logs
 from viabtc.service.run import Figures, Part
 
+_BUCKET: Final = re.compile(r"(?P<name>.+)_us_bucket_(?P<us>\d+|inf)")
+"""A figure that counts what took at most so many microseconds."""
+
 
 def build_control(service: str, part: Part, written: Logs) -> FastAPI:
     """Builds the app of the service called `service` over what it is made of, and its log."""
@@ -27,7 +36,7 @@ def build_control(service: str, part: Part, written: Logs) -> FastAPI:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    registry.register(_Figures(part.figures))
+    registry.register(_Figures(lambda: {"service": {"ready": part.is_ready()}, **part.figures()}))
 
     @app.get("/health/live")
     def live() -> dict[str, str]:
@@ -74,15 +83,29 @@ def build_control(service: str, part: Part, written: Logs) -> FastAPI:
 
 
 class _Figures(Collector):
-    """Turns numbers by name into metric families at each scrape."""
+    """Turns numbers by name into metric families at each scrape.
+
+    Names that end in `_us_bucket_BOUND` are one histogram in seconds, with the sum in `_us_total`.
+    """
 
     def __init__(self, figures: Callable[[], Mapping[str, Figures]]) -> None:
         self._figures = figures
 
     def collect(self) -> Iterable[Metric]:
         for part, values in self._figures().items():
+            buckets: dict[str, list[tuple[str, float]]] = {}
+            for name, value in values.items():
+                if found := _BUCKET.fullmatch(name):
+                    bound = "+Inf" if found["us"] == "inf" else str(int(found["us"]) / 1e6)
+                    buckets.setdefault(found["name"], []).append((bound, value))
+            for name, counted in buckets.items():
+                sum_s = values.get(f"{name}_us_total", 0) / 1e6
+                full = f"viabtc_{part}_{name}_seconds"
+                yield HistogramMetricFamily(full, name, buckets=counted, sum_value=sum_s)
             for name, value in values.items():
                 full = f"viabtc_{part}_{name}"
+                if _BUCKET.fullmatch(name) or name.removesuffix("_us_total") in buckets:
+                    continue
                 if name.endswith("_total"):
                     counter = CounterMetricFamily(full.removesuffix("_total"), name)
                     counter.add_metric([], value)

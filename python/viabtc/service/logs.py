@@ -92,13 +92,25 @@ class _Alerts:
         self._settings = settings
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)  # noqa: FBT003
+        self._is_connected = False
+
+    def _send(self, packet: bytes) -> None:
+        if not self._is_connected:
+            # One that is not would take datagrams from everywhere.
+            self._socket.connect(self._settings.address)
+            self._is_connected = True
+        try:
+            self._socket.send(packet)
+        except ConnectionRefusedError:
+            # So was the one before; this one has not been sent yet.
+            self._socket.send(packet)
 
     def __call__(self, _: object, method: str, line: Line) -> Line:
         if method in _URGENT:
             packet = write_alert(self._settings.host, f"{_place(line)}: {_words(line)}")
             # Whoever does not listen does not hear; the line stands in the log.
             with contextlib.suppress(OSError):
-                self._socket.sendto(packet, self._settings.address)
+                self._send(packet)
         return line
 
 
