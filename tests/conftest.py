@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.box import make_wheels
 from harness.configs import three_markets
 from harness.mariadb import Mariadb, make_schema
 from harness.places import shared
@@ -43,6 +44,12 @@ def golden_config() -> dict[str, Any]:
     # Brokers and databases of the machine where the transcripts were made.
     del config["brokers"], config["db_log"], config["db_history"]
     return config
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the wheel of this project and everything that it needs."""
+    return make_wheels(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="session")
