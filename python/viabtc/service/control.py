@@ -1,7 +1,10 @@
 """The control app of a service: health, metrics, status. It owns the event loop of the process."""
 
 import re
+import resource
+import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import Body, FastAPI, HTTPException, Response
@@ -26,6 +29,9 @@ from viabtc.protocol.logline import LEVELS
 from viabtc.service.logs import Logs
 from viabtc.service.run import Figures, Part
 
+_PAGES: Final = Path("/proc/self/statm")
+"""Of this process: the second number is what it holds in memory."""
+
 _BUCKET: Final = re.compile(r"(?P<name>.+)_us_bucket_(?P<us>\d+|inf)")
 """A figure that counts what took at most so many microseconds."""
 
@@ -36,7 +42,19 @@ def build_control(service: str, part: Part, written: Logs) -> FastAPI:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    registry.register(_Figures(lambda: {"service": {"ready": part.is_ready()}, **part.figures()}))
+    started_s = time.time()
+
+    def figures() -> Mapping[str, Figures]:
+        # The confined process does not see all that the library's own figures are made of.
+        own = {
+            "ready": part.is_ready(),
+            "started_seconds": started_s,
+            "cpu_seconds_total": time.process_time(),
+            "memory_bytes": int(_PAGES.read_text().split()[1]) * resource.getpagesize(),
+        }
+        return {"service": own, **part.figures()}
+
+    registry.register(_Figures(figures))
 
     @app.get("/health/live")
     def live() -> dict[str, str]:
