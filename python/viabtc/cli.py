@@ -256,6 +256,28 @@ def status(
 
 
 @app.command()
+def doctor(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of services, named SERVICE.json or SERVICE-N.json."),
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what is wrong with what services need, and what to do; exit code 1 if anything is."""
+    from viabtc import doctor as physician
+
+    services = {}
+    for path in files:
+        name = path.stem.partition("-")[0]
+        if name not in SERVICES:
+            raise typer.BadParameter(f"{path} is named after none of {', '.join(SERVICES)}")
+        services[name] = path
+    checks = physician.examine(services, lambda name, path: load_service(name).read(path))
+    raise SystemExit(physician.show(checks, as_json=as_json))
+
+
+@app.command()
 def tokens(
     file: Annotated[Path, typer.Argument(help="Made when it is not there.", show_default=False)],
 ) -> None:

@@ -1,0 +1,76 @@
+"""`viabtc doctor` with a real MariaDB and a real Redis: what is missing, and what is well."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.configs import small_config
+from harness.mariadb import Mariadb
+from harness.processes import Reserved
+from harness.redis_cluster import Node
+from viabtc.cli import load_service
+from viabtc.doctor import OK, WRONG, Check, examine
+from viabtc.edges.mysql import MysqlSettings, connect, run_sql
+
+
+def looked_at(directory: Path, name: str, config: dict[str, Any]) -> list[Check]:
+    path = directory / f"{name}.json"
+    path.write_text(json.dumps(config))
+    path.chmod(0o600)
+    return examine({name: path}, lambda service, file: load_service(service).read(file))
+
+
+def the(checks: list[Check], word: str) -> Check:
+    (found,) = [check for check in checks if word in check.subject]
+    return found
+
+
+def test_tables_that_are_up_to_date_and_tables_that_are_not(
+    mariadb: Mariadb, tmp_path: Path
+) -> None:
+    database = {"host": "127.0.0.1", "port": mariadb.port, "user": "root", "pass": ""}
+    names = {"db_log": "trade_log", "db_history": "trade_history"}
+    sections = {key: {**database, "name": name} for key, name in names.items()}
+    own = {"data": str(tmp_path / "data"), "control": "127.0.0.1:0"}
+    config = {**small_config(), "viabtc": own, **sections}
+    checks = looked_at(tmp_path, "matchengine", config)
+    assert the(checks, "db_log").state == OK, the(checks, "db_log")
+    assert "MariaDB" in the(checks, "db_history").what
+
+    async def lose_a_script() -> None:
+        connection = await connect(
+            MysqlSettings("127.0.0.1", mariadb.port, "root", "", "trade_log")
+        )
+        await run_sql(connection, b"DELETE FROM viabtc_schema WHERE script LIKE '0001%'")
+        connection.close()
+
+    asyncio.run(lose_a_script())
+    found = the(looked_at(tmp_path, "matchengine", config), "db_log")
+    assert (found.state, found.do) == (WRONG, "run: viabtc schema FILE")
+    assert "0001" in found.what
+
+
+def market_data(redis: dict[str, Any], nowhere: str) -> dict[str, Any]:
+    return {
+        "log": {"path": "unused", "flag": "fatal"},
+        "alert": {"host": "m", "addr": nowhere},
+        "svr": {"bind": "tcp@127.0.0.1:0", "max_pkg_size": 1_000_000},
+        "accesshttp": f"http://{nowhere}/",
+        "deals": {"brokers": nowhere, "topic": "deals", "partition": 0},
+        "redis": redis,
+        "viabtc": {"control": "127.0.0.1:0"},
+    }
+
+
+def test_a_master_and_a_server_that_is_no_sentinel(redis: Node, tmp_path: Path) -> None:
+    nowhere = Reserved()
+    plain = {"name": "", "addr": [f"127.0.0.1:{redis.port}"]}
+    checks = looked_at(tmp_path, "marketprice", market_data(plain, nowhere.place))
+    assert the(checks, "redis").state == OK, the(checks, "redis")
+    assert the(checks, "topic deals").state == WRONG
+    unwatched = {"name": "nobody", "addr": [f"127.0.0.1:{redis.port}"]}
+    checks = looked_at(tmp_path, "marketprice", market_data(unwatched, nowhere.place))
+    assert the(checks, "redis").state == WRONG
+    assert "Sentinels" in the(checks, "redis").do
+    nowhere.close()
