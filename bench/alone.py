@@ -46,8 +46,8 @@ ALONE: Final = (
         Target(1.2e6, "/s"),
     ),
     Alone("replay_per_second", "largest", f"replay, {ORDERS}", Target(1.5e6, "/s")),
-    Alone("restore_milliseconds", "least", f"reading a snapshot of {ORDERS}", None),
-    Alone("audit_milliseconds", "least", f"the audit of {ORDERS}", None),
+    Alone("restore_milliseconds", "least", f"reading a snapshot of {ORDERS}, ms", None),
+    Alone("audit_milliseconds", "least", f"the audit of {ORDERS}, ms", None),
     Alone(
         "restart_milliseconds",
         "least",
