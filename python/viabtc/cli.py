@@ -132,60 +132,6 @@ def start_in_background(service: str) -> int:
     return start(load_service(service), sys.argv[1:])
 
 
-@app.command("watch-process")
-def watch_process(
-    service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
-    config: ConfigFile,
-) -> None:
-    """Run a service and start it again within a second of any end, without systemd."""
-    from viabtc.service.background import watch
-
-    if service not in SERVICES:
-        raise typer.BadParameter(f'"{service}" is not one of {", ".join(SERVICES)}')
-    raise SystemExit(watch(load_service(service), config))
-
-
-@app.command()
-def install(
-    prefix: Annotated[Path, typer.Option(help="Where `<service>/bin` and the rest go.")],
-    conf: Annotated[
-        Path | None, typer.Option(help="Folder of `<service>.json`, such as deploy/config.")
-    ] = None,
-) -> None:
-    """Lay programs, logs, settings and scripts out as the original has them."""
-    from viabtc.install import install as lay_out
-    from viabtc.status import CONTROLS
-
-    raise SystemExit(lay_out(prefix, CONTROLS, conf))
-
-
-def _place(name: str, text: str) -> Place:
-    place = read_place(text)
-    if place is None:
-        raise typer.BadParameter(
-            f'"{text}" is not HOST:PORT with a numeric host, such as 127.0.0.1:8080',
-            param_hint=name,
-        )
-    return place
-
-
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - an option's callback
-    if wanted:
-        print(f"viabtc {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    *,
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    """Exchange backend: matching engine, data ports and tools."""
-
-
 @app.command()
 def run(
     config: Annotated[
@@ -275,6 +221,60 @@ def doctor(
         services[name] = path
     checks = physician.examine(services, lambda name, path: load_service(name).read(path))
     raise SystemExit(physician.show(checks, as_json=as_json))
+
+
+@app.command("watch-process")
+def watch_process(
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
+    config: ConfigFile,
+) -> None:
+    """Run a service and start it again within a second of any end, without systemd."""
+    from viabtc.service.background import watch
+
+    if service not in SERVICES:
+        raise typer.BadParameter(f'"{service}" is not one of {", ".join(SERVICES)}')
+    raise SystemExit(watch(load_service(service), config))
+
+
+@app.command()
+def install(
+    prefix: Annotated[Path, typer.Option(help="Where `<service>/bin` and the rest go.")],
+    conf: Annotated[
+        Path | None, typer.Option(help="Folder of `<service>.json`, such as deploy/config.")
+    ] = None,
+) -> None:
+    """Lay programs, logs, settings and scripts out as the original has them."""
+    from viabtc.install import install as lay_out
+    from viabtc.status import CONTROLS
+
+    raise SystemExit(lay_out(prefix, CONTROLS, conf))
+
+
+def _place(name: str, text: str) -> Place:
+    place = read_place(text)
+    if place is None:
+        raise typer.BadParameter(
+            f'"{text}" is not HOST:PORT with a numeric host, such as 127.0.0.1:8080',
+            param_hint=name,
+        )
+    return place
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - an option's callback
+    if wanted:
+        print(f"viabtc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Exchange backend: matching engine, data ports and tools."""
 
 
 @app.command()
