@@ -100,7 +100,8 @@ def resident_bytes(exchange: Server) -> int:
 def tell_slow_commits(exchange: Server) -> None:
     """Says how often the engine waited for the disk so long that everybody noticed."""
     commits, quick = (
-        exchange.metric(f"viabtc_engine_commit_us_bucket_{bound}") for bound in ("inf", 250_000)
+        exchange.metric(f'viabtc_engine_commit_seconds_bucket{{le="{bound}"}}')
+        for bound in ("+Inf", "0.25")
     )
     print(f"{commits - quick:.0f} of {commits:.0f} commits took more than 250 ms")  # noqa: T201
 
