@@ -187,6 +187,9 @@ def status(
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    wait: Annotated[
+        int, typer.Option(min=0, max=3600, help="Seconds that all may take to be ready.")
+    ] = 0,
 ) -> None:
     """Ask every service of this machine how it is; exit code 1 when one is not ready."""
     from viabtc.status import CONTROLS, show
@@ -198,7 +201,7 @@ def status(
             name, _, place = item.partition("=")
             _place("--control", place)
             controls[name] = place
-    raise SystemExit(show(controls, as_json=as_json))
+    raise SystemExit(show(controls, as_json=as_json, wait_s=wait))
 
 
 @app.command()

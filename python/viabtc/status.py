@@ -1,6 +1,8 @@
 """`viabtc status`: every service of this machine, in words or as JSON."""
 
 import json
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -21,6 +23,9 @@ CONTROLS: Final = {
 """Control apps where the sample configurations have them."""
 
 _TIMEOUT_S: Final = 2.0
+
+_LOOK_S: Final = 0.2
+"""Pause between two looks at services that are not ready yet."""
 
 _SHOWN: Final = (
     *("sequence", "epoch", "digest", "order_id", "deal_id", "halt", "halted_markets", "way_back"),
@@ -53,9 +58,24 @@ def _get(address: str) -> Any:
         return json.load(response)
 
 
-def show(controls: Mapping[str, str], *, as_json: bool) -> int:
-    """Prints what was found; 0 when every service is ready, else 1."""
-    found = ask(controls)
+def ask_until_ready(controls: Mapping[str, str], wait_s: float) -> dict[str, dict[str, Any]]:
+    """As `ask`, again until every service is ready or `wait_s` seconds are over."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        found = ask(controls)
+        if are_ready(found) or time.monotonic() >= deadline:
+            return found
+        threading.Event().wait(_LOOK_S)
+
+
+def are_ready(found: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether every service that was asked takes traffic."""
+    return all(one["state"] == "ready" for one in found.values())
+
+
+def show(controls: Mapping[str, str], *, as_json: bool, wait_s: float) -> int:
+    """Prints what was found; 0 when every service is ready within `wait_s` seconds, else 1."""
+    found = ask_until_ready(controls, wait_s)
     if as_json:
         print(json.dumps(found, indent=2))
     else:
@@ -66,7 +86,7 @@ def show(controls: Mapping[str, str], *, as_json: bool) -> int:
             says = ", ".join(filter(None, words)) or one.get("reason", "")
             table.add_row(name, one["state"], status.get("version", ""), says)
         Console().print(table)
-    return 0 if all(one["state"] == "ready" for one in found.values()) else 1
+    return 0 if are_ready(found) else 1
 
 
 def _words(key: str, value: Any) -> str:

@@ -44,9 +44,23 @@ class Waiting(Control):
     is_ready = False
 
 
+class Late(Control):
+    """One that is ready when it is asked again."""
+
+    looks = 0
+
+    def do_GET(self) -> None:
+        if self.path == "/health/ready":
+            Late.looks += 1
+            self.is_ready = Late.looks > 1
+        super().do_GET()
+
+
 @pytest.fixture
 def places() -> Iterator[dict[str, str]]:
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Control, Waiting)]
+    servers = [
+        ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Control, Waiting, Late)
+    ]
     for server in servers:
         threading.Thread(target=server.serve_forever).start()
     ports = [server.server_address[1] for server in servers]
@@ -54,6 +68,7 @@ def places() -> Iterator[dict[str, str]]:
         "one": f"127.0.0.1:{ports[0]}",
         "two": f"127.0.0.1:{ports[1]}",
         "three": f"127.0.0.1:{free_port()}",
+        "late": f"127.0.0.1:{ports[2]}",
     }
     for server in servers:
         server.shutdown()
@@ -63,12 +78,13 @@ def places() -> Iterator[dict[str, str]]:
 def test_every_service_is_told_apart(
     places: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert show(places, as_json=True) == 1
+    late = places.pop("late")
+    assert show(places, as_json=True, wait_s=0) == 1
     found = json.loads(capsys.readouterr().out)
     states = {name: one["state"] for name, one in found.items()}
     assert states == {"one": "ready", "two": "not ready", "three": "not running"}
     assert found["one"]["status"]["sequence"] == 5
-    assert show({"one": places["one"]}, as_json=False) == 0
+    assert show({"one": places["one"]}, as_json=False, wait_s=0) == 0
     table = capsys.readouterr().out
     assert "ready" in table
     assert "without b" in table
@@ -76,5 +92,7 @@ def test_every_service_is_told_apart(
     for words in ("halted: BTCUSDT", "BTC 7", "history 3", "(no database)"):
         assert words in said, said
     assert "TRADING IS HALTED" not in said
-    assert show({"two": places["two"]}, as_json=False) == 1
+    assert show({"two": places["two"]}, as_json=False, wait_s=0) == 1
     assert "TRADING" in capsys.readouterr().out
+    assert show({"late": late}, as_json=True, wait_s=60) == 0
+    assert Late.looks > 1

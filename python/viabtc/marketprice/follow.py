@@ -168,7 +168,8 @@ class Follower:
         async for deals in history.deals(self._board.last_deal, before):
             found += await asyncio.to_thread(self._board.complete, deals)
         self.counts["completed_total"] += found
-        self._log.warning("deals that the topic lost come from the history", count=found)
+        if found:
+            self._log.warning("deals that the topic lost come from the history", count=found)
 
     def _count(self, report: dict[str, Any]) -> None:
         self.counts["messages_total"] += report["taken"]
