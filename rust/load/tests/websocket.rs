@@ -78,10 +78,12 @@ fn what_is_refused_or_closed_is_a_failure() {
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(!output.status.success());
     assert_eq!(found["refused"], CONNECTIONS);
-    let mut child = program(&hub, &["--seconds", "30"]).spawn().unwrap();
+    let options = ["--ask", r#"deals.subscribe ["X"]"#, "--seconds", "30"];
+    let mut child = program(&hub, &options).spawn().unwrap();
     let began = Instant::now();
-    while hub.metrics().connections.load(Relaxed) < CONNECTIONS {
-        assert!(began.elapsed() < DEADLINE, "the program does not connect");
+    // Not connections: the hub may still count those of the program before.
+    while hub.metrics().subscriptions.load(Relaxed) < CONNECTIONS {
+        assert!(began.elapsed() < DEADLINE, "the program does not subscribe");
         std::thread::yield_now();
     }
     hub.stop(Duration::from_secs(5));
