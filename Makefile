@@ -59,7 +59,7 @@ test-packages:
 
 # Every test.
 test: test-packages lint
-	VIABTC_COMMANDS=1000000 cargo test --workspace
+	VIABTC_COMMANDS=1000000 VIABTC_FUZZ_SECONDS=60 cargo test --workspace
 	$(VENV)/bin/pytest
 
 # Every figure of bench/README.md; AGAINST=host:port measures another server beside ours.
