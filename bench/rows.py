@@ -26,6 +26,7 @@ import uvloop
 
 from viabtc import _core
 from viabtc.edges.mysql import MysqlSettings
+from viabtc.edges.store import Holder
 from viabtc.matchengine.databases import open_projections
 from viabtc.matchengine.settings import Databases
 
@@ -96,7 +97,7 @@ async def measure(engine: _core.Engine, server: Any, databases: Databases, order
         traders = trading.in_threads(pool, None, stop)
         own = resource.getrusage(resource.RUSAGE_SELF)
         started, server_cpu = time.perf_counter(), cpu_s(server.pid)
-        async with open_projections(engine, databases, log) as projections:
+        async with open_projections(engine, databases, log, Holder("bench")) as projections:
             # Until all that waited is there: what came meanwhile goes on.
             while min(projection.reached() for projection in projections) < backlog:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_S)

@@ -18,10 +18,13 @@ import pytest
 from harness.configs import small_config
 from harness.cutting import CuttingProxy
 from harness.mariadb import HISTORY, LOG, PASSWORD, USER, Mariadb
+from harness.processes import Server, start_matchengine
+from harness.rpc import Client
 from viabtc import _core
 from viabtc.edges.mysql import LEASE_S, MysqlReader, MysqlSettings
 from viabtc.edges.store import Position
 from viabtc.matchengine.databases import open_projections
+from viabtc.matchengine.holder import open_holder
 from viabtc.matchengine.settings import Databases
 from viabtc.readhistory.main import SHARDED
 from viabtc.readhistory.queries import read_query
@@ -55,6 +58,7 @@ class Rig:
 
     def __init__(self, directory: Path) -> None:
         text = json.dumps({key: small_config()[key] for key in ("assets", "markets")})
+        self.directory = directory
         self.engine = _core.Engine(text, str(directory))
         self.log = Log()
         self.projections: list[Projection] = []
@@ -85,11 +89,12 @@ class Rig:
         self, server: Mariadb, port: int | None = None, *, take_over: bool = False
     ) -> AsyncIterator[None]:
         databases = Databases(*(settings(server, name, port) for name in (HISTORY, LOG)))
-        async with open_projections(
-            self.engine, databases, self.log, take_over=take_over
-        ) as projections:
-            self.projections = list(projections)
-            yield
+        with open_holder(self.directory) as holder:
+            async with open_projections(
+                self.engine, databases, self.log, holder, take_over=take_over
+            ) as projections:
+                self.projections = list(projections)
+                yield
         self.projections = []
 
     async def until_written(self) -> None:
@@ -397,3 +402,75 @@ def test_a_lease_whose_holder_died_is_taken_when_it_is_over(rig: Rig, mariadb: M
         assert mariadb.rows("SELECT epoch FROM viabtc_lease", HISTORY) == [["7"]]
 
     run(test())
+
+
+HELD_LONG: Final = "UPDATE viabtc_lease SET seen = UTC_TIMESTAMP(6) + INTERVAL 1 HOUR"
+"""Whoever cannot know that the holder is dead waits for longer than a test lasts."""
+
+
+def hold_long(server: Mariadb) -> None:
+    for database in (HISTORY, LOG):
+        server.run(HELD_LONG, database)
+
+
+@pytest.mark.parametrize("durability", ["local", "operlog"])
+def test_a_killed_engine_is_succeeded_at_once(
+    durability: str, tmp_path: Path, mariadb: Mariadb
+) -> None:
+    config = {**small_config(), **mariadb.sections()}
+    for life in range(1, 4):
+        server = start_matchengine(tmp_path, config, {"durability": durability})
+        with Client(server.place("rpc")) as client:
+            client.result(102, 1, "BTC", "deposit", life, "1", {})
+        until_written(server)
+        assert mariadb.rows("SELECT epoch FROM viabtc_lease", HISTORY) == [[str(life)]]
+        server.kill()
+        hold_long(mariadb)
+    log = "".join(path.read_text() for path in tmp_path.glob("matchengine*.log"))
+    assert "projection waits" not in log
+    operlog = next(rows for name, rows in written(mariadb).items() if "operlog_" in name)
+    assert [row["id"] for row in operlog] == ["1", "2", "3"]
+
+
+def until_written(server: Server) -> None:
+    def is_written() -> bool:
+        projections = server.status()["projections"].values()
+        return all(one["lag_commands"] == 0 for one in projections)
+
+    server.until(is_written)
+
+
+def test_a_copy_of_a_data_directory_does_not_succeed_its_engine(
+    tmp_path: Path, mariadb: Mariadb
+) -> None:
+    async def test() -> None:
+        first = Rig(tmp_path / "first")
+        async with first.following(mariadb):
+            first.deposit(1)
+            await first.until_written()
+            copy = shutil.copytree(first.directory, tmp_path / "copy")
+            second = Rig(copy)
+            async with second.following(mariadb):
+                await until(lambda: all(p.problem is not None for p in second.projections), second)
+                assert all(
+                    "waiting until it is silent" in str(p.problem) for p in second.projections
+                )
+
+    run(test())
+
+
+def test_only_dead_holders_of_this_very_directory_are_predecessors(tmp_path: Path) -> None:
+    with open_holder(tmp_path / "data") as first:
+        assert first.predecessors == set()
+        # Somebody else writes from here: nobody is known to be dead.
+        with open_holder(tmp_path / "data") as beside:
+            assert beside.predecessors == set()
+    with open_holder(tmp_path / "data") as second:
+        assert second.predecessors == {first.name}
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    with open_holder(tmp_path / "copy") as elsewhere:
+        assert elsewhere.predecessors == set()
+    for _ in range(100):
+        with open_holder(tmp_path / "data") as last:
+            assert len(last.predecessors) <= 64
+    assert second.name not in last.predecessors

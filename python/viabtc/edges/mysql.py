@@ -20,10 +20,18 @@ import asyncmy
 from asyncmy.constants import CLIENT
 from asyncmy.errors import MySQLError
 
-from viabtc.edges.store import Batch, DataError, FencedError, HeldError, Position, StoreError
+from viabtc.edges.store import (
+    Batch,
+    DataError,
+    FencedError,
+    HeldError,
+    Holder,
+    Position,
+    StoreError,
+)
 
 LEASE_S: Final = 5.0
-"""A holder that was seen within this time still lives."""
+"""A holder that was seen within this time still lives, as far as one can tell from outside."""
 
 _CONNECT_TIMEOUT_S: Final = 5
 _LOCK_TIMEOUT_S: Final = 5
@@ -134,7 +142,7 @@ class MysqlProjection:
         self,
         settings: MysqlSettings,
         name: str,
-        holder: str,
+        holder: Holder,
         render: Render,
         *,
         take_over: bool = False,
@@ -143,7 +151,8 @@ class MysqlProjection:
         self._epoch_min = epoch_min
         self._settings = settings
         self._name = name.encode()
-        self.holder = holder
+        self.holder = holder.name
+        self._predecessors = holder.predecessors
         self._render = render
         self._take_over = take_over
         self._connection: asyncmy.Connection | None = None
@@ -268,7 +277,8 @@ class MysqlProjection:
         )
         ((epoch, holder, age_us),) = await select(connection, sql, (name,))
         if self.epoch is None:
-            if holder and age_us < LEASE_S * 1e6 and not self._take_over:
+            may_live = holder and holder not in self._predecessors and age_us < LEASE_S * 1e6
+            if may_live and not self._take_over:
                 raise HeldError(
                     f"{holder} wrote {name} of {self._settings} {age_us / 1e6:.1f} s ago; waiting"
                     f" until it is silent for {LEASE_S:.0f} s (--take-over does not wait)",

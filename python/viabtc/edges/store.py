@@ -12,6 +12,15 @@ class Position:
     part: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who writes, as leases name it."""
+
+    name: str
+    predecessors: frozenset[str] = frozenset()
+    """Holders that are known to be dead: their leases are free at once."""
+
+
 class Batch(Protocol):
     """What is written in one transaction, with the position behind it."""
 

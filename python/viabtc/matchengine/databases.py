@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from viabtc import _core
 from viabtc.edges.mysql import MysqlProjection, MysqlSettings, Render, history, operlog
+from viabtc.edges.store import Holder
 from viabtc.matchengine.settings import Databases
 from viabtc.service.projection import Projection
 from viabtc.service.run import cancel
@@ -19,16 +17,12 @@ OPERLOG: Final = "operlog"
 """Names of the projections, of their positions and of their leases."""
 
 
-def new_holder() -> str:
-    """Names this process in leases."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
 @contextlib.asynccontextmanager
 async def open_projections(
     engine: _core.Engine,
     databases: Databases,
     log: Any,
+    holder: Holder,
     *,
     take_over: bool = False,
     claimed: MysqlProjection | None = None,
@@ -39,11 +33,11 @@ async def open_projections(
         engine: Whose feed.
         databases: Where.
         log: Of the service.
+        holder: Of the leases.
         take_over: Whether to write over an engine that wrote a moment ago.
         claimed: The operation log, when it is ours already; writes are then acknowledged once they
             are there.
     """
-    holder = new_holder() if claimed is None else claimed.holder
     epoch: int = engine.recovery["epoch"]
     parts: tuple[tuple[str, MysqlSettings, Render], ...] = (
         (HISTORY, databases.history, history),

@@ -10,6 +10,7 @@ from viabtc import __version__, _core
 from viabtc.contract.methods import BY_NAME
 from viabtc.matchengine.console import Console, serve_console
 from viabtc.matchengine.databases import HISTORY, OPERLOG, open_projections
+from viabtc.matchengine.holder import open_holder
 from viabtc.matchengine.settings import (
     EngineSettings,
     MatchengineSettings,
@@ -211,11 +212,16 @@ async def _open_console(console: Console, place: Place, stack: contextlib.AsyncE
 @contextlib.asynccontextmanager
 async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[EnginePart]:
     async with contextlib.AsyncExitStack() as stack:
+        holder = stack.enter_context(open_holder(settings.engine.data))
         shared = None
         if settings.engine.durability == "operlog" and settings.databases is not None:
             shared = await stack.enter_async_context(
                 open_shared_log(
-                    settings.databases, settings.engine.data, log, take_over=settings.take_over
+                    settings.databases,
+                    settings.engine.data,
+                    log,
+                    holder,
+                    take_over=settings.take_over,
                 )
             )
         part = await stack.enter_async_context(
@@ -232,6 +238,7 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
                     part.engine,
                     settings.databases,
                     log,
+                    holder,
                     take_over=settings.take_over,
                     claimed=None if shared is None else shared.store,
                 )

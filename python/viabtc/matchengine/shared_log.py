@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from viabtc import _core
 from viabtc.edges.mysql import LEASE_S, MysqlProjection, MysqlReader, operlog
-from viabtc.edges.store import HeldError, Position, StoreError
-from viabtc.matchengine.databases import OPERLOG, new_holder
+from viabtc.edges.store import HeldError, Holder, Position, StoreError
+from viabtc.matchengine.databases import OPERLOG
 from viabtc.matchengine.log import LogReader
 from viabtc.matchengine.settings import Databases
 from viabtc.service.failure import StartFailure
@@ -77,7 +77,7 @@ class SharedLog:
 
 @contextlib.asynccontextmanager
 async def open_shared_log(
-    databases: Databases, data: Path, log: Any, *, take_over: bool
+    databases: Databases, data: Path, log: Any, holder: Holder, *, take_over: bool
 ) -> AsyncIterator[SharedLog]:
     """Claims the log, and makes an empty directory begin where the newest slice is.
 
@@ -85,7 +85,7 @@ async def open_shared_log(
         StartFailure: the database cannot be used, another engine lives, or others went on from
             this journal.
     """
-    store = MysqlProjection(databases.log, OPERLOG, new_holder(), operlog, take_over=take_over)
+    store = MysqlProjection(databases.log, OPERLOG, holder, operlog, take_over=take_over)
     questions = MysqlReader(databases.log, 1)
     reader = LogReader(questions)
     async with contextlib.AsyncExitStack() as stack:
