@@ -9,8 +9,14 @@ from typing import Any, Final
 
 from servers import ROOT, Kind, Server, output_of
 
+from viabtc.service.tokens import open_tokens
+
 LOAD: Final = ROOT / "target" / "release" / "viabtc-load"
 WRK_SCRIPT: Final = ROOT / "bench" / "wrk" / "post.lua"
+
+
+REST: Final = "rest"
+"""The mode of wrk that asks the REST API."""
 
 
 class Unavailable(Exception):  # noqa: N818 - it says that nothing is wrong
@@ -83,12 +89,15 @@ class Bench:
 
     def wrk(self, server: Server, mode: str, connections: int) -> Reading | None:
         """Runs wrk, after a short run that looks at every answer."""
-        if server.http is None:
+        place = server.rest if mode == REST else server.http
+        if place is None:
             return None
         base = self.assets.partition(",")[0]
         given = {"MODE": mode, "MARKET": self.market, "BASE": base, "USERS": str(self.users)}
         environment = {**os.environ, **given}
-        address = f"http://{server.http}/"
+        if mode == REST and server.data is not None:
+            environment["TOKEN"] = open_tokens(server.data / "tokens").by_name["user-1"]
+        address = f"http://{place}/"
         arguments = ["wrk", "-t1", f"-c{connections}", "--latency", "-s", str(WRK_SCRIPT)]
         checked = output_of([*arguments, "-d1s", address], {**environment, "CHECK": "1"})
         counts = re.search(r"checked accepted=(\d+) refused=(\d+)", checked)
@@ -282,6 +291,14 @@ FIGURES: Final = (
         "`order.put_limit` of one client that waits for each answer",
         percentiles(0.5, 1.0),
         round_trip,
+    ),
+    Figure(
+        "rest-order",
+        DOOR,
+        Kind.REST,
+        "`POST /api/v1/orders` that rests, through FastAPI in one process, wrk, 32 connections",
+        rate(6_000),
+        by_wrk(REST, 32),
     ),
 )
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from viabtc.embedded.settings import DEFAULTS
 
@@ -31,6 +31,8 @@ class Kind(Enum):
     """The engine and its RPC port; no projections."""
     RUN = "viabtc run"
     """The whole exchange, with history and candles in SQLite."""
+    REST = "viabtc run --config"
+    """The same, with users who may place orders as fast as they can."""
     HUB = "websocket_hub"
     """The websocket hub alone."""
     FLOOD = "websocket_hub HOST:PORT 500"
@@ -46,6 +48,9 @@ class Server:
     http: str | None
     websocket: str | None = None
     pid: int | None = None
+    rest: str | None = None
+    data: Path | None = None
+    """Its data directory."""
 
     def cpu_s(self) -> float | None:
         """Processor time that it has used, when it is ours."""
@@ -83,35 +88,39 @@ def our_server(kind: Kind, config: Path | None) -> Iterator[Server]:
         return
     directory = Path(tempfile.mkdtemp(prefix="viabtc-bench-"))
     http, rest, rpc, console, websocket = free_ports(5)
-    if kind is Kind.RUN:
+    is_run = kind in (Kind.RUN, Kind.REST)
+    file = directory / "matchengine.json"
+    given = DEFAULTS if config is None else json.loads(config.read_text())
+    svr = {"bind": f"tcp@127.0.0.1:{rpc}", "max_pkg_size": 10_240, "heartbeat_check": False}
+    own: dict[str, Any] = {"data": str(directory / "data"), "control": f"127.0.0.1:{rest}"}
+    own["limits"] = {"orders_per_s": 0}
+    log = {"path": str(directory / "matchengine"), "flag": "fatal,error,warn,info"}
+    # Nobody listens for alerts there.
+    alert = {"host": "bench", "addr": f"127.0.0.1:{http}"}
+    cli = f"tcp@127.0.0.1:{console}"
+    ours = {"svr": svr, "cli": cli, "log": log, "alert": alert, "viabtc": own}
+    file.write_text(json.dumps({**given, **ours}))
+    if is_run:
         arguments = ["run", "--data", str(directory / "data")]
         places = {"http": http, "rest": rest, "rpc": rpc, "console": console, "ws": websocket}
         for name, port in places.items():
             arguments += [f"--{name}", f"127.0.0.1:{port}"]
-        if config is not None:
-            arguments += ["--config", str(config)]
+        chosen = file if kind is Kind.REST else config
+        if chosen is not None:
+            arguments += ["--config", str(chosen)]
     else:
-        file = directory / "matchengine.json"
-        given = DEFAULTS if config is None else json.loads(config.read_text())
-        svr = {"bind": f"tcp@127.0.0.1:{rpc}", "max_pkg_size": 10_240, "heartbeat_check": False}
-        own = {"data": str(directory / "data"), "control": f"127.0.0.1:{rest}"}
-        log = {"path": str(directory / "matchengine"), "flag": "fatal,error,warn,info"}
-        # Nobody listens for alerts there.
-        alert = {"host": "bench", "addr": f"127.0.0.1:{http}"}
-        cli = f"tcp@127.0.0.1:{console}"
-        ours = {"svr": svr, "cli": cli, "log": log, "alert": alert, "viabtc": own}
-        file.write_text(json.dumps({**given, **ours}))
         arguments = ["matchengine", str(file)]
     log_file = directory / "output"
     with log_file.open("w") as output:
         command = [str(ROOT / ".venv" / "bin" / "viabtc"), *arguments]
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        last = http if kind is Kind.RUN else rpc
-        wait_for_port(last, process, log_file)
-        door = f"127.0.0.1:{http}" if kind is Kind.RUN else None
-        pushes = f"127.0.0.1:{websocket}" if kind is Kind.RUN else None
-        yield Server("viabtc", f"127.0.0.1:{rpc}", door, pushes, process.pid)
+        wait_for_port(http if is_run else rpc, process, log_file)
+        server = Server("viabtc", f"127.0.0.1:{rpc}", None, None, process.pid)
+        if is_run:
+            server.http, server.websocket = f"127.0.0.1:{http}", f"127.0.0.1:{websocket}"
+            server.rest, server.data = f"127.0.0.1:{rest}", directory / "data"
+        yield server
     finally:
         process.send_signal(signal.SIGTERM)
         try:

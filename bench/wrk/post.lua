@@ -1,4 +1,5 @@
--- JSON-RPC requests for wrk. MODE says which: depth, balance, last, resting, crossing.
+-- Requests for wrk. MODE says which: depth, balance, last, resting, crossing by JSON-RPC, or rest: orders
+-- of the REST API under the token TOKEN.
 -- Requests are made before the run and sent in turn, so that wrk does not spend its time on making them.
 -- With CHECK=1 every answer is looked at and counted; that is for a short run before the measured one,
 -- because it halves what wrk can ask.
@@ -36,9 +37,20 @@ local makers = {
 local requests = {}
 local position = 0
 
+local function rest_order()
+  local limit = price * (0.5 + math.random() / 4)
+  local body = string.format('{"market": "%s", "side": "bid", "type": "limit", "amount": "0.01", "price": "%.2f"}',
+    market, limit)
+  local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Content-Type"] = "application/json" }
+  return wrk.format("POST", "/api/v1/orders", headers, body)
+end
+
 function init(_)
   math.randomseed(1)
-  for index = 1, variants do
+  for index = 1, mode == "rest" and variants or 0 do
+    requests[index] = rest_order()
+  end
+  for index = #requests + 1, variants do
     local method, params = makers[mode](index)
     local body = string.format('{"method": "%s", "params": %s, "id": %d}', method, params, index)
     requests[index] = wrk.format("POST", "/", nil, body)
@@ -57,7 +69,7 @@ if os.getenv("CHECK") then
   function setup(thread) threads[#threads + 1] = thread end
 
   function response(status, _, body)
-    if status == 200 and body:find('^{%s*"error":%s*null') then
+    if status == 201 or (status == 200 and body:find('^{%s*"error":%s*null')) then
       accepted = accepted + 1
     else
       refused = refused + 1

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.configs import three_markets
 from harness.processes import Server, start_exchange
 from viabtc.service.tokens import open_tokens
 
@@ -138,6 +139,31 @@ def test_a_refusal_carries_the_numbers_behind_it(as_identity: As) -> None:
     assert refusal(one.post("/orders", json=small))[:2] == (400, "invalid_argument")
     nobody = {"market": "BTCUSDT", "side": "bid", "type": "market", "amount": "1"}
     assert refusal(one.post("/orders", json=nobody))[:2] == (422, "no_enough_trader")
+
+
+def test_who_places_too_fast_is_told_when_to_go_on_and_may_cancel(tmp_path: Path) -> None:
+    limits = {"orders_per_s": 1, "orders_burst": 3}
+    server = start_exchange(tmp_path, {**three_markets(), "viabtc": {"limits": limits}})
+    given = clients(server, tmp_path / "data")
+    as_identity = next(given)
+    for user in (1, 2):
+        funds = {"user": user, "asset": "USDT", "reason": "gift", "reason_id": 1, "change": "100"}
+        done(as_identity("admin").post("/admin/balance-updates", json=funds))
+    one = as_identity("user-1")
+    answers = [one.post("/orders", json=bid("1", "0.1"))]
+    while answers[-1].is_success and len(answers) < 500:
+        answers.append(one.post("/orders", json=bid("1", "0.1")))
+    *placed, refused = answers
+    assert len(placed) >= 3
+    status, code, details = refusal(refused)
+    assert (status, code, details["orders_per_s"]) == (429, "too_many_orders", 1)
+    assert 0 < details["retry_after_ms"] <= 1_000
+    assert refused.headers["Retry-After"] == "1"
+    for order in map(done, placed):
+        done(one.delete(f"/markets/BTCUSDT/orders/{order['id']}"))
+    done(as_identity("user-2").post("/orders", json=bid("1", "0.1")))
+    assert next(given, None) is None
+    assert server.stop() == 0, server.said()
 
 
 def test_a_deposit_takes_effect_once(as_identity: As) -> None:

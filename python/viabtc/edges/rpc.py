@@ -51,6 +51,7 @@ class Link(asyncio.Protocol):
         self._timeout_s = timeout_s
         self._transport: asyncio.WriteTransport | None = None
         self._buffer = bytearray()
+        self._unsent = bytearray()
         self._sequence = 0
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._heard = 0.0
@@ -75,13 +76,21 @@ class Link(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[bytes] = loop.create_future()
         self._calls[sequence] = reply
-        self._transport.write(request(command, sequence, 0, params))
+        # Calls of one turn of the loop leave in one write.
+        if not self._unsent:
+            loop.call_soon(self._send)
+        self._unsent += request(command, sequence, 0, params)
         timer = loop.call_later(self._timeout_s, self._expire, sequence)
         try:
             return await reply
         finally:
             timer.cancel()
             self._calls.pop(sequence, None)
+
+    def _send(self) -> None:
+        if self._transport is not None and self._unsent:
+            self._transport.write(bytes(self._unsent))
+        self._unsent.clear()
 
     def _expire(self, sequence: int) -> None:
         reply = self._calls.pop(sequence, None)
@@ -117,6 +126,7 @@ class Link(asyncio.Protocol):
         """What is in flight has no answer any more."""
         del exc
         self._transport = None
+        self._unsent.clear()
         self._lost.set()
         for sequence in list(self._calls):
             self._expire(sequence)

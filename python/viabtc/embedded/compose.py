@@ -188,7 +188,7 @@ def _build_app(
     page = PageSettings(websocket_port=port)
     if part.settings.is_demo:
         page = PageSettings(websocket_port=port, market=MARKET, identities=identities)
-    app = build_app(Exchange(callers), tokens, part.settings.fees, page)
+    app = build_app(Exchange(callers), tokens, part.settings.fees, part.settings.pace, page)
 
     @app.get("/openrpc.json", include_in_schema=False)
     async def methods() -> dict[str, Any]:

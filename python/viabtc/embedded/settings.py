@@ -14,6 +14,8 @@ from viabtc.matchengine.settings import (
 )
 from viabtc.protocol.addresses import Place
 from viabtc.rest.context import Fees
+from viabtc.rest.limits import Pace
+from viabtc.rest.settings import read_pace
 from viabtc.service.settings import Problem, Section, SettingsError, load
 
 _MAX_PKG_SIZE: Final = 10_240
@@ -75,6 +77,8 @@ class RunSettings:
     market: BoardSettings
     fees: Fees
     """Rates of orders that come through the API."""
+    pace: Pace
+    """How often a user may place them."""
     markets: tuple[str, ...]
     is_indented: bool
     """Whether answers are laid out over several lines, as `debug` says."""
@@ -103,6 +107,7 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
             places,
             BoardSettings(),
             Fees(),
+            Pace(),
             markets=_names(DEFAULTS),
             is_indented=False,
             left_aside=(),
@@ -112,7 +117,11 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
     settings, findings = read_matchengine(config)
     file = load(config)
     root = Section(file, findings)
-    market = read_board(root, root.section("viabtc", is_required=False))
+    own = root.section("viabtc", is_required=False)
+    market = read_board(root, own)
+    limits = own.section("limits", is_required=False)
+    pace = read_pace(limits)
+    limits.close()
     if settings.engine.durability == "operlog":
         right = "local, or `viabtc matchengine`, which writes to MySQL"
         findings.problems.append(Problem("viabtc.durability", "is operlog", right))
@@ -125,6 +134,7 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
         places,
         market,
         Fees(),
+        pace,
         markets=_names(file),
         is_indented=file.get("debug", False),
         left_aside=tuple(name for name in file if name not in _USED),

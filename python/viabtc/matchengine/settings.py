@@ -113,7 +113,7 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     own = root.section("viabtc", is_required=False)
     own.leave("control", "log_format", "update_window_days")
     # Of the market data of `viabtc run`.
-    own.leave("timezone", "first_candle_zero")
+    own.leave("timezone", "first_candle_zero", "limits")
     engine = EngineSettings(
         config=_engine_text(data),
         data=Path(own.text("data", str(path.parent / "viabtc-data"))),

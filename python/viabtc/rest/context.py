@@ -11,6 +11,7 @@ from fastapi import Depends, Query, Request
 
 from viabtc.rest.errors import ApiError
 from viabtc.rest.exchange import Exchange
+from viabtc.rest.limits import OrderPace
 from viabtc.rest.models import Order, Side
 
 SIDES: Final[dict[Side, int]] = {"ask": 1, "bid": 2}
@@ -30,20 +31,29 @@ class Fees:
     maker: str = "0.001"
 
 
-def exchange_of(request: Request) -> Exchange:
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where orders of the API are placed, and on what terms."""
+
+    exchange: Exchange
+    fees: Fees
+    pace: OrderPace
+
+
+async def exchange_of(request: Request) -> Exchange:
     """The exchange behind the app."""
-    exchange: Exchange = request.app.state.exchange
-    return exchange
+    desk: Desk = request.app.state.desk
+    return desk.exchange
 
 
-def fees_of(request: Request) -> Fees:
-    """The rates of the app."""
-    fees: Fees = request.app.state.fees
-    return fees
+async def desk_of(request: Request) -> Desk:
+    """The desk of the app."""
+    desk: Desk = request.app.state.desk
+    return desk
 
 
 Ex = Annotated[Exchange, Depends(exchange_of)]
-Rates = Annotated[Fees, Depends(fees_of)]
+AtDesk = Annotated[Desk, Depends(desk_of)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most items.")]
 MarketName = Annotated[str, Query(max_length=30, description="A market's name.")]
 Cursor = Annotated[

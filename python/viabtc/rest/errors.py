@@ -30,6 +30,7 @@ STATUSES: Final = {
     "name_taken": 409,
     "unchanged": 409,
     "not_possible": 422,
+    "too_many_orders": 429,
     "internal_error": 500,
     "service_unavailable": 503,
     "service_timeout": 504,
@@ -44,6 +45,7 @@ MESSAGES: Final = {
     "not_found": "there is nothing at this address",
     "method_not_allowed": "this address is not used with this method",
     "too_large": "the body is larger than any request needs",
+    "too_many_orders": "orders come faster than a user may place them; cancels are not held up",
     "user_not_match": "order not found",
     "internal_error": "a service failed",
     "service_unavailable": "a service cannot be reached or takes no writes; nothing was done",
@@ -73,7 +75,7 @@ class ApiError(Exception):
         super().__init__(code)
         self.code = code
         self.reason = reason
-        self.details = details
+        self.details: dict[str, Any] = details
 
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -92,7 +94,11 @@ def answer(error: ApiError) -> JSONResponse:
     """The response for an error."""
     code = "order_not_found" if error.code == "user_not_match" else error.code
     refusal = Refusal(code=code, message=MESSAGES[code], reason=error.reason, details=error.details)
-    headers = {"WWW-Authenticate": "Bearer"} if error.code == "unauthenticated" else None
+    headers = {}
+    if error.code == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    if wait_ms := error.details.get("retry_after_ms"):
+        headers["Retry-After"] = str(-(-wait_ms // 1_000))
     body = ErrorBody(error=refusal).model_dump(exclude_none=True)
     return JSONResponse(body, STATUSES[error.code], headers)
 

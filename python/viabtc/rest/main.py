@@ -43,7 +43,7 @@ async def _open(settings: RestSettings, _log: Any) -> AsyncIterator[RestPart]:
         from viabtc.rest.app import build_app
         from viabtc.rest.pages import PageSettings
 
-        app = build_app(Exchange(links), tokens, settings.fees, PageSettings())
+        app = build_app(Exchange(links), tokens, settings.fees, settings.pace, PageSettings())
         await stack.enter_async_context(run.serving(app, sock))
         yield RestPart(links)
 

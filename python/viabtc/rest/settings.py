@@ -8,6 +8,7 @@ from typing import Final
 from viabtc.edges.rpc import RemoteSettings
 from viabtc.protocol.addresses import Place
 from viabtc.rest.context import Fees
+from viabtc.rest.limits import Pace
 from viabtc.service.remote import read_remote
 from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, read_file
@@ -29,6 +30,7 @@ class RestSettings:
     timeout_s: float
     tokens: Path
     fees: Fees
+    pace: Pace
     remotes: dict[str, RemoteSettings]
 
 
@@ -47,17 +49,28 @@ def _read(root: Section, path: Path) -> RestSettings:
     own.leave("control", "log_format")
     server = root.section("svr")
     fees = root.section("fees", is_required=False)
+    limits = root.section("limits", is_required=False)
     settings = RestSettings(
         common=common,
         bind=server.place("bind") or ("", 0),
         timeout_s=root.seconds("timeout", 1.0, low=0.001, high=3600),
         tokens=path.parent / root.text("tokens", "tokens"),
         fees=Fees(_rate(fees, "taker", "0.002"), _rate(fees, "maker", "0.001")),
+        pace=read_pace(limits),
         remotes={name: read_remote(root.section(name)) for name in SERVICES},
     )
-    for section in (server, fees, own, root):
+    for section in (server, fees, limits, own, root):
         section.close()
     return settings
+
+
+def read_pace(section: Section) -> Pace:
+    """How often a user may place orders; 0 a second for no bound."""
+    usual = Pace()
+    return Pace(
+        section.integer("orders_per_s", usual.orders_per_s, high=1_000_000),
+        section.integer("orders_burst", usual.orders_burst, low=1, high=1_000_000),
+    )
 
 
 def _rate(section: Section, name: str, default: str) -> str:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Path
 
 from viabtc.rest.context import (
     SIDES,
+    AtDesk,
     Cursor,
     Ex,
     Limit,
     MarketName,
-    Rates,
     check_decimals,
     finished_order,
     microseconds,
@@ -39,10 +39,17 @@ _PRIVATE = ("unauthenticated", "forbidden", "not_found")
     summary="Place an order",
     status_code=201,
     responses=documented(
-        *_PRIVATE, "balance_not_enough", "amount_too_small", "no_enough_trader", "market_halted"
+        *_PRIVATE,
+        "balance_not_enough",
+        "amount_too_small",
+        "no_enough_trader",
+        "market_halted",
+        "too_many_orders",
     ),
 )
-async def place(exchange: Ex, rates: Rates, user: User, order: PlaceOrder) -> Order:
+async def place(desk: AtDesk, user: User, order: PlaceOrder) -> Order:
+    desk.pace.take(user)
+    exchange, fees = desk.exchange, desk.fees
     market = await exchange.market(order.market)
     check_decimals("amount", order.amount, market.base_scale)
     params: list[object] = [user, market.name, SIDES[order.side], order.amount]
@@ -50,12 +57,12 @@ async def place(exchange: Ex, rates: Rates, user: User, order: PlaceOrder) -> Or
         if order.price is None:
             raise ApiError("invalid_argument", "price: a limit order needs one")
         check_decimals("price", order.price, market.quote_scale)
-        params += [order.price, rates.taker, rates.maker, SOURCE]
+        params += [order.price, fees.taker, fees.maker, SOURCE]
         method = "order.put_limit"
     else:
         if order.price is not None:
             raise ApiError("invalid_argument", "price: a market order has none")
-        params += [rates.taker, SOURCE]
+        params += [fees.taker, SOURCE]
         method = "order.put_market"
     try:
         return open_order(await exchange.ask(method, *params))
