@@ -99,9 +99,7 @@ pub(crate) fn inspect_journal<'py>(
     let summary = inspect(&storage, after, &mut |file, offset, record| {
         let outcome = (|| {
             if replay {
-                state
-                    .apply(record, |_, _, _, _| {})
-                    .map_err(|error| errors::start(&error.into()))?;
+                state.apply(record, |_| {}).map_err(|error| errors::start(&error.into()))?;
             }
             match &visit {
                 Some(visit) => visit.call1((row(py, file, offset, record)?,)).map(drop),
@@ -136,7 +134,9 @@ pub(crate) fn inspect_journal<'py>(
         Err(error) => return Err(fault(error)),
     }
     if replay && problems.is_empty() {
-        let state = state.finish().map_err(|error| errors::start(&error.into()))?;
+        let settled = state.settle(|_| {});
+        let state =
+            settled.and_then(|()| state.finish()).map_err(|error| errors::start(&error.into()))?;
         let digest = state.map(|state| format!("{:016x}", state.exchange.digest()));
         dict.set_item("digest", digest)?;
     }

@@ -94,8 +94,9 @@ fn replay(flow: &Flow, snapshot: &[u8]) -> u64 {
         let time = flow::stamp(sequence).time.0;
         let record =
             Record { kind: KIND_COMMAND, epoch: 1, ordinal: sequence, sequence, time, payload };
-        replay.apply(&record, |_, _, events, _| _ = black_box(events)).expect("it continues");
+        replay.apply(&record, |replayed| _ = black_box(replayed.events)).expect("it continues");
     }
+    replay.settle(|replayed| _ = black_box(replayed.events)).expect("it continues");
     flow.commands.len() as u64 * 1_000_000_000 / (cpu_nanoseconds() - started)
 }
 

@@ -1,9 +1,10 @@
 //! From files to the running state: newest snapshot, records after it, audit.
 
 use std::io::Read;
+use std::ops::Range;
 
 use viabtc_engine::{
-    Command, Config, ConfigError, Event, Exchange, RestoreError, Stamp, Time, Violation,
+    Command, Config, ConfigError, Event, Exchange, RestoreError, Stamp, Time, Violation, WARM_GROUP,
 };
 use viabtc_journal::Record;
 
@@ -76,11 +77,39 @@ pub enum RecoveryError {
     Audit(Violation),
 }
 
+/// A command that was applied again, and what came of it.
+pub struct Replayed<'a> {
+    /// Of its record.
+    pub stamp: Stamp,
+    /// Which command, under which configuration.
+    pub origin: Origin,
+    /// Its parameters as the client sent them.
+    pub params: &'a [u8],
+    /// Oldest first.
+    pub events: &'a [Event],
+    /// The configuration that events name.
+    pub config: &'a Config,
+}
+
+/// A command that was read and is not applied yet.
+struct Pending {
+    stamp: Stamp,
+    command: Command,
+    /// Of its parameters in [`Replay::texts`].
+    params: Range<usize>,
+}
+
 /// Builds the state from a snapshot and the records after it.
+///
+/// Commands are applied [`WARM_GROUP`] at a time, so that what the next ones need is read ahead as for
+/// requests; [`Replay::settle`] applies those that are left.
 pub struct Replay {
     exchange: Option<Exchange>,
     /// The configuration that the file had when it was last read.
     file: Option<Config>,
+    pending: Vec<Pending>,
+    /// Parameters of the pending commands, one behind the other.
+    texts: Vec<u8>,
     events: Vec<Event>,
     /// Digest of the configuration; 0 without one.
     config: u64,
@@ -96,6 +125,8 @@ impl Replay {
         Replay {
             exchange: None,
             file: None,
+            pending: Vec::with_capacity(WARM_GROUP),
+            texts: Vec::new(),
             events: Vec::new(),
             config: 0,
             pieces: Vec::new(),
@@ -134,64 +165,92 @@ impl Replay {
         Ok(Replay { exchange: Some(exchange), file: Some(file), config, ..Replay::empty() })
     }
 
-    /// Applies one record; `visit` gets each command's origin, parameters' text and events, and the
-    /// configuration that these name.
+    /// Takes one record, and applies the commands that are read once they are enough to share the waiting
+    /// for memory; `visit` gets each command that was applied, in order.
     ///
     /// # Errors
-    /// When the record does not continue the state.
+    /// When a record does not continue the state.
     pub fn apply(
         &mut self,
         record: &Record<'_>,
-        mut visit: impl FnMut(Origin, &[u8], &[Event], &Config),
+        visit: impl FnMut(&Replayed<'_>),
     ) -> Result<(), RecoveryError> {
         let sequence = record.sequence;
         let codec = |error| RecoveryError::Codec { sequence, error };
-        if record.kind == KIND_CONFIG {
-            let Configs { current, file } = read_configs(record.payload).map_err(codec)?;
-            self.config = configs::digest(&current);
-            self.file = Some(file);
-            self.exchange = Some(match self.exchange.take() {
-                None => Exchange::new(current),
-                Some(exchange) => exchange.reconfigure(current)?,
-            });
-            return Ok(());
-        }
-        if record.kind == KIND_STATE {
-            let (first, piece) = record.payload.split_first().ok_or(codec(CodecError::Short))?;
-            self.pieces.extend_from_slice(piece);
-            if *first == STATE_ENDS {
-                let pieces = std::mem::take(&mut self.pieces);
-                *self = Replay::from_snapshot(&mut &pieces[..])?;
+        match record.kind {
+            KIND_COMMAND => {
+                let (command, params) = read_command(record.payload).map_err(codec)?;
+                let stamp = Stamp { sequence, time: Time(record.time) };
+                let start = self.texts.len();
+                self.texts.extend_from_slice(params);
+                self.pending.push(Pending { stamp, command, params: start..self.texts.len() });
+                if self.pending.len() == WARM_GROUP { self.settle(visit) } else { Ok(()) }
             }
-            return Ok(());
+            KIND_DIGEST => {
+                self.settle(visit)?;
+                let exchange =
+                    self.exchange.as_ref().ok_or(RecoveryError::NoConfig { sequence })?;
+                let is_same = record.payload == exchange.digest().to_le_bytes();
+                if is_same { Ok(()) } else { Err(RecoveryError::Digest { sequence }) }
+            }
+            KIND_CONFIG => {
+                self.settle(visit)?;
+                let Configs { current, file } = read_configs(record.payload).map_err(codec)?;
+                self.config = configs::digest(&current);
+                self.file = Some(file);
+                self.exchange = Some(match self.exchange.take() {
+                    None => Exchange::new(current),
+                    Some(exchange) => exchange.reconfigure(current)?,
+                });
+                Ok(())
+            }
+            KIND_STATE => {
+                self.settle(visit)?;
+                let (first, piece) =
+                    record.payload.split_first().ok_or(codec(CodecError::Short))?;
+                self.pieces.extend_from_slice(piece);
+                if *first == STATE_ENDS {
+                    let pieces = std::mem::take(&mut self.pieces);
+                    *self = Replay::from_snapshot(&mut &pieces[..])?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        if record.kind != KIND_COMMAND && record.kind != KIND_DIGEST {
-            return Ok(());
-        }
+    }
+
+    /// Applies the commands that were read and wait for more. To be called behind the last record, before
+    /// [`Replay::finish`].
+    ///
+    /// # Errors
+    /// When a command does not continue the state.
+    pub fn settle(&mut self, mut visit: impl FnMut(&Replayed<'_>)) -> Result<(), RecoveryError> {
+        let Some(first) = self.pending.first() else { return Ok(()) };
+        let sequence = first.stamp.sequence;
         let exchange = self.exchange.as_mut().ok_or(RecoveryError::NoConfig { sequence })?;
-        if record.kind == KIND_DIGEST {
-            let is_same = record.payload == exchange.digest().to_le_bytes();
-            return if is_same { Ok(()) } else { Err(RecoveryError::Digest { sequence }) };
+        exchange.warm(self.pending.iter().map(|pending| &pending.command));
+        for Pending { stamp, command, params } in self.pending.drain(..) {
+            let (sequence, params) = (stamp.sequence, &self.texts[params]);
+            fault::replaying(sequence);
+            #[cfg(feature = "failpoints")]
+            crate::failpoints::panic_in_replay(params);
+            self.events.clear();
+            exchange.apply(stamp, &command, &mut self.events).map_err(|rejection| {
+                RecoveryError::Refused { sequence, reason: rejection.to_string() }
+            })?;
+            self.replayed += 1;
+            if matches!(command, Command::Change(_)) {
+                self.config = configs::digest(exchange.config());
+            }
+            let origin = Origin {
+                command: command_number(&command),
+                operlog_id: exchange.operlog_id(),
+                config: self.config,
+            };
+            let (events, config) = (&self.events[..], exchange.config());
+            visit(&Replayed { stamp, origin, params, events, config });
         }
-        let (command, params) = read_command(record.payload).map_err(codec)?;
-        fault::replaying(sequence);
-        #[cfg(feature = "failpoints")]
-        crate::failpoints::panic_in_replay(params);
-        let stamp = Stamp { sequence, time: Time(record.time) };
-        self.events.clear();
-        exchange.apply(stamp, &command, &mut self.events).map_err(|rejection| {
-            RecoveryError::Refused { sequence, reason: rejection.to_string() }
-        })?;
-        self.replayed += 1;
-        if matches!(command, Command::Change(_)) {
-            self.config = configs::digest(exchange.config());
-        }
-        let origin = Origin {
-            command: command_number(&command),
-            operlog_id: exchange.operlog_id(),
-            config: self.config,
-        };
-        visit(origin, params, &self.events, exchange.config());
+        self.texts.clear();
         Ok(())
     }
 
@@ -199,7 +258,11 @@ impl Replay {
     ///
     /// # Errors
     /// When an invariant does not hold.
+    ///
+    /// # Panics
+    /// When commands were read and not applied: [`Replay::settle`].
     pub fn finish(self) -> Result<Option<State>, RecoveryError> {
+        assert!(self.pending.is_empty(), "every command that was read is applied");
         if !self.pieces.is_empty() {
             return Err(RecoveryError::Unfinished);
         }

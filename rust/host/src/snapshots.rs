@@ -79,13 +79,14 @@ pub fn write_snapshot_on<S: Storage>(storage: &S, now: i64) -> Result<SnapshotRe
     };
     let mut failure = None;
     let read = read_closed(storage, after, &mut |_, _, record| {
-        failure = replay.apply(record, |_, _, _, _| {}).err();
+        failure = replay.apply(record, |_| {}).err();
         failure.is_none()
     });
     if let Some(failure) = failure {
         return Err(failure.into());
     }
     let (_, journaled) = read?;
+    replay.settle(|_| {})?;
     let replayed = replay.replayed;
     let Some(state) = replay.finish()? else {
         return Ok(SnapshotReport { sequence: 0, replayed: 0, bytes: 0, digest: 0 });

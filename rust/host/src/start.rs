@@ -15,7 +15,7 @@ use crate::host::{Durability, Options};
 use crate::merge::merge;
 use crate::poison::Poison;
 use crate::record::{KIND_CONFIG, write_configs};
-use crate::recovery::{RecoveryError, Replay, State};
+use crate::recovery::{RecoveryError, Replay, Replayed, State};
 
 /// What a start found.
 #[derive(Clone, Debug, Default)]
@@ -130,11 +130,6 @@ pub(crate) fn open<S: Storage + Sync>(
     };
     let now = if options.is_continued { 0 } else { (options.clock)() };
     let is_synced = options.durability != Durability::Async;
-    let mut feed = None;
-    let mut failure: Option<StartError> = None;
-    let mut payload = Vec::new();
-    // Digest of the configuration that was last made sure to be found by it.
-    let mut kept = 0;
     let journal_options = viabtc_journal::Options {
         segment_bytes: options.segment_bytes,
         is_synced,
@@ -144,40 +139,37 @@ pub(crate) fn open<S: Storage + Sync>(
         epoch_min: options.epoch_min,
         begins_after: 0,
     };
-    let opened = Journal::open(storage, journal_options, snapshot_sequence, &mut |_, _, record| {
+    let mut feed = None;
+    let mut failure: Option<StartError> = None;
+    let read = Journal::read(storage, journal_options, snapshot_sequence, &mut |_, _, record| {
         // The feed is touched only now: the lock is held when the first record is read.
-        if feed.is_none() {
-            match open_feed(storage, snapshot_sequence, &mut notes) {
-                Ok(writer) => feed = Some(writer),
-                Err(error) => failure = Some(error.into()),
-            }
-        }
-        let Some(feed) = feed.as_mut() else { return false };
-        let mut refilled = Ok(());
-        let applied = replay.apply(record, |origin, params, events, config| {
-            if record.sequence > feed.sequence() {
-                if kept != origin.config {
-                    refilled = configs::keep(storage, config).map(|digest| kept = digest);
-                    if refilled.is_err() {
-                        return;
-                    }
+        let refill = match &mut feed {
+            Some(refill) => refill,
+            None => match Refill::open(storage, snapshot_sequence, &mut notes) {
+                Ok(refill) => feed.insert(refill),
+                Err(error) => {
+                    failure = Some(error.into());
+                    return false;
                 }
-                payload.clear();
-                write_feed_entry(origin, params, events, &mut payload);
-                refilled = feed.append(record.sequence, record.time, &payload);
-            }
-        });
-        let outcome = applied.map_err(StartError::from).and(refilled.map_err(StartError::from));
-        failure = outcome.err();
+            },
+        };
+        let applied = replay.apply(record, |replayed| refill.take(replayed));
+        failure = applied.map_err(StartError::from).and(refill.checked()).err();
         failure.is_none()
     });
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let recovered = opened?;
+    let read = read?;
+    // Before the journal is opened, which changes it.
+    if let Some(refill) = &mut feed {
+        replay.settle(|replayed| refill.take(replayed))?;
+        refill.checked()?;
+    }
+    let recovered = read.open()?;
     let mut journal = recovered.journal;
     let mut feed = match feed {
-        Some(feed) => feed,
+        Some(refill) => refill.feed,
         None => open_feed(storage, snapshot_sequence, &mut notes)?,
     };
     if feed.sequence() > recovered.found.sequence {
@@ -248,6 +240,48 @@ pub(crate) fn open<S: Storage + Sync>(
     // Before the first event that names it; replay meets only configurations that once were kept so.
     let config = configs::keep(storage, exchange.config())?;
     Ok(Opened { exchange, journal, feed, config, poison, recovery })
+}
+
+/// Gives the feed what it lacks of the commands that are applied again.
+struct Refill<'a, S: Storage> {
+    storage: &'a S,
+    feed: FeedWriter<S>,
+    payload: Vec<u8>,
+    /// Digest of the configuration that was last made sure to be found by it.
+    kept: u64,
+    failure: Option<JournalError>,
+}
+
+impl<'a, S: Storage> Refill<'a, S> {
+    fn open(
+        storage: &'a S,
+        snapshot_sequence: u64,
+        notes: &mut Vec<String>,
+    ) -> Result<Refill<'a, S>, JournalError> {
+        let feed = open_feed(storage, snapshot_sequence, notes)?;
+        Ok(Refill { storage, feed, payload: Vec::new(), kept: 0, failure: None })
+    }
+
+    /// Behind a failure nothing more is written: the feed has no gaps.
+    fn take(&mut self, replayed: &Replayed<'_>) {
+        if replayed.stamp.sequence > self.feed.sequence() && self.failure.is_none() {
+            self.failure = self.write(replayed).err();
+        }
+    }
+
+    fn write(&mut self, replayed: &Replayed<'_>) -> Result<(), JournalError> {
+        let Replayed { stamp, origin, params, events, config } = *replayed;
+        if self.kept != origin.config {
+            self.kept = configs::keep(self.storage, config)?;
+        }
+        self.payload.clear();
+        write_feed_entry(origin, params, events, &mut self.payload);
+        self.feed.append(stamp.sequence, stamp.time.0, &self.payload)
+    }
+
+    fn checked(&mut self) -> Result<(), StartError> {
+        self.failure.take().map_or(Ok(()), |error| Err(error.into()))
+    }
 }
 
 /// A feed that ends before the snapshot cannot be continued: the commands between are in no record that is

@@ -77,32 +77,23 @@ pub struct Journal<S: Storage> {
     _lock: S::Lock,
 }
 
-impl<S: Storage + Sync> Journal<S> {
-    /// Locks the directory, reads every record behind the command `after`, cuts a torn end, and writes an
-    /// opened record of the next epoch, synced. `visit` returns whether to go on; what it gets is durable.
+/// A journal that was read and is not changed yet. Others are kept away from it.
+pub struct ReadJournal<S: Storage> {
+    storage: S,
+    options: Options,
+    found: Summary,
+    tail: Option<Tail>,
+    lock: S::Lock,
+}
+
+impl<S: Storage + Sync> ReadJournal<S> {
+    /// Cuts a torn end, and writes an opened record of the next epoch, synced.
     ///
     /// # Errors
-    /// When another process writes it, on damage, when the journal ends before `after`, and when files
-    /// cannot be used.
-    pub fn open(
-        storage: &S,
-        options: Options,
-        after: u64,
-        visit: &mut dyn FnMut(&str, u64, &Record<'_>) -> bool,
-    ) -> Result<Recovered<S>, JournalError> {
-        let lock = storage.lock(WRITER_LOCK)?;
-        if options.is_synced {
-            sync_last_segment(storage)?;
-        }
-        let (mut found, tail, _) = scan(storage, after, visit, true)?;
-        if tail.is_none() {
-            found.sequence = options.begins_after;
-        }
-        if found.sequence < after {
-            let known = "a snapshot".to_owned();
-            return Err(JournalError::Lost { known, sequence: after, found: found.sequence });
-        }
-        let reserve = Reserve::start(storage, options.segment_bytes, options.is_prepared_ahead)?;
+    /// When files cannot be used.
+    pub fn open(self) -> Result<Recovered<S>, JournalError> {
+        let ReadJournal { storage, options, found, tail, lock } = self;
+        let reserve = Reserve::start(&storage, options.segment_bytes, options.is_prepared_ahead)?;
         let epoch = options.epoch_min.max(found.epoch + 1);
         let (file, tail) = match tail {
             Some(tail) => {
@@ -126,12 +117,12 @@ impl<S: Storage + Sync> Journal<S> {
                     time: 0,
                 };
                 let spare = reserve.take()?;
-                let (file, link) = begin(storage, &spare, header)?;
+                let (file, link) = begin(&storage, &spare, header)?;
                 (file, Tail::behind_header(&header, link))
             }
         };
         let mut journal = Journal {
-            storage: storage.clone(),
+            storage,
             reserve,
             file,
             name: segment_name(tail.number),
@@ -159,6 +150,48 @@ impl<S: Storage + Sync> Journal<S> {
         journal.append(KIND_OPENED, journal.sequence, time, &payload)?;
         journal.commit()?;
         Ok(Recovered { journal, found })
+    }
+}
+
+impl<S: Storage + Sync> Journal<S> {
+    /// Reads the journal as [`Journal::read`] does and opens it for writing.
+    ///
+    /// # Errors
+    /// See [`Journal::read`] and [`ReadJournal::open`].
+    pub fn open(
+        storage: &S,
+        options: Options,
+        after: u64,
+        visit: &mut dyn FnMut(&str, u64, &Record<'_>) -> bool,
+    ) -> Result<Recovered<S>, JournalError> {
+        Journal::read(storage, options, after, visit)?.open()
+    }
+
+    /// Locks the directory and reads every record behind the command `after`, changing nothing. `visit`
+    /// returns whether to go on; what it gets is durable.
+    ///
+    /// # Errors
+    /// When another process writes it, on damage, when the journal ends before `after`, and when files
+    /// cannot be used.
+    pub fn read(
+        storage: &S,
+        options: Options,
+        after: u64,
+        visit: &mut dyn FnMut(&str, u64, &Record<'_>) -> bool,
+    ) -> Result<ReadJournal<S>, JournalError> {
+        let lock = storage.lock(WRITER_LOCK)?;
+        if options.is_synced {
+            sync_last_segment(storage)?;
+        }
+        let (mut found, tail, _) = scan(storage, after, visit, true)?;
+        if tail.is_none() {
+            found.sequence = options.begins_after;
+        }
+        if found.sequence < after {
+            let known = "a snapshot".to_owned();
+            return Err(JournalError::Lost { known, sequence: after, found: found.sequence });
+        }
+        Ok(ReadJournal { storage: storage.clone(), options, found, tail, lock })
     }
 
     /// How often the journal was opened, this time included.

@@ -27,7 +27,7 @@ pub use feed::{
     FeedPositions, FeedReader, FeedRecord, FeedSignal, FeedWriter, feed_sequence, remove_consumed,
     remove_feed, sync_feed,
 };
-pub use journal::{Journal, Options, Recovered};
+pub use journal::{Journal, Options, ReadJournal, Recovered};
 pub use reader::{Summary, Torn, inspect, read_closed};
 pub use record::{KIND_OPENED, KIND_PROOF, KIND_SEAL, Record};
 pub use segment::segment_name;
