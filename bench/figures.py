@@ -95,8 +95,8 @@ class Bench:
         base = self.assets.partition(",")[0]
         given = {"MODE": mode, "MARKET": self.market, "BASE": base, "USERS": str(self.users)}
         environment = {**os.environ, **given}
-        if mode == REST and server.data is not None:
-            environment["TOKEN"] = open_tokens(server.data / "tokens").by_name["user-1"]
+        if mode == REST and server.tokens is not None:
+            environment["TOKEN"] = open_tokens(server.tokens).by_name["user-1"]
         address = f"http://{place}/"
         arguments = ["wrk", "-t1", f"-c{connections}", "--latency", "-s", str(WRK_SCRIPT)]
         checked = output_of([*arguments, "-d1s", address], {**environment, "CHECK": "1"})
@@ -296,7 +296,7 @@ FIGURES: Final = (
         "rest-order",
         DOOR,
         Kind.REST,
-        "`POST /api/v1/orders` that rests, through FastAPI in one process, wrk, 32 connections",
+        "`POST /api/v1/orders` that rests, through FastAPI, one worker, wrk, 32 connections",
         rate(6_000),
         by_wrk(REST, 32),
     ),

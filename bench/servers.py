@@ -10,10 +10,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from viabtc.embedded.settings import DEFAULTS
 
@@ -31,8 +31,8 @@ class Kind(Enum):
     """The engine and its RPC port; no projections."""
     RUN = "viabtc run"
     """The whole exchange, with history and candles in SQLite."""
-    REST = "viabtc run --config"
-    """The same, with users who may place orders as fast as they can."""
+    REST = "viabtc rest"
+    """The engine, and one process of the REST API that lets users place as fast as they can."""
     HUB = "websocket_hub"
     """The websocket hub alone."""
     FLOOD = "websocket_hub HOST:PORT 500"
@@ -49,8 +49,8 @@ class Server:
     websocket: str | None = None
     pid: int | None = None
     rest: str | None = None
-    data: Path | None = None
-    """Its data directory."""
+    tokens: Path | None = None
+    """Tokens of the REST API."""
 
     def cpu_s(self) -> float | None:
         """Processor time that it has used, when it is ours."""
@@ -86,41 +86,81 @@ def our_server(kind: Kind, config: Path | None) -> Iterator[Server]:
         with hub_process(place, *(["500"] if kind is Kind.FLOOD else [])) as process_id:
             yield Server("viabtc", None, None, place, process_id)
         return
+    if kind is Kind.REST:
+        with rest_server(config) as server:
+            yield server
+        return
     directory = Path(tempfile.mkdtemp(prefix="viabtc-bench-"))
     http, rest, rpc, console, websocket = free_ports(5)
-    is_run = kind in (Kind.RUN, Kind.REST)
-    file = directory / "matchengine.json"
-    given = DEFAULTS if config is None else json.loads(config.read_text())
-    svr = {"bind": f"tcp@127.0.0.1:{rpc}", "max_pkg_size": 10_240, "heartbeat_check": False}
-    own: dict[str, Any] = {"data": str(directory / "data"), "control": f"127.0.0.1:{rest}"}
-    own["limits"] = {"orders_per_s": 0}
-    log = {"path": str(directory / "matchengine"), "flag": "fatal,error,warn,info"}
-    # Nobody listens for alerts there.
-    alert = {"host": "bench", "addr": f"127.0.0.1:{http}"}
-    cli = f"tcp@127.0.0.1:{console}"
-    ours = {"svr": svr, "cli": cli, "log": log, "alert": alert, "viabtc": own}
-    file.write_text(json.dumps({**given, **ours}))
-    if is_run:
+    if kind is Kind.RUN:
         arguments = ["run", "--data", str(directory / "data")]
         places = {"http": http, "rest": rest, "rpc": rpc, "console": console, "ws": websocket}
         for name, port in places.items():
             arguments += [f"--{name}", f"127.0.0.1:{port}"]
-        chosen = file if kind is Kind.REST else config
-        if chosen is not None:
-            arguments += ["--config", str(chosen)]
+        if config is not None:
+            arguments += ["--config", str(config)]
     else:
+        file = directory / "matchengine.json"
+        given = DEFAULTS if config is None else json.loads(config.read_text())
+        svr = {"bind": f"tcp@127.0.0.1:{rpc}", "max_pkg_size": 10_240, "heartbeat_check": False}
+        own = {"data": str(directory / "data"), "control": f"127.0.0.1:{rest}"}
+        cli = f"tcp@127.0.0.1:{console}"
+        ours = {"svr": svr, "cli": cli, "viabtc": own, **shared_sections(directory, "matchengine")}
+        file.write_text(json.dumps({**given, **ours}))
         arguments = ["matchengine", str(file)]
-    log_file = directory / "output"
+    is_run = kind is Kind.RUN
+    try:
+        with process_of(arguments, http if is_run else rpc, directory / "output") as process_id:
+            server = Server("viabtc", f"127.0.0.1:{rpc}", None, None, process_id)
+            if is_run:
+                server.http, server.websocket = f"127.0.0.1:{http}", f"127.0.0.1:{websocket}"
+            yield server
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def rest_server(config: Path | None) -> Iterator[Server]:
+    """The REST API of one process before an engine; processor time is that of the API."""
+    with our_server(Kind.ENGINE, config) as engine, tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        port, control, nobody = free_ports(3)
+        links = {
+            service: {"name": service, "addr": f"tcp@{address}", "max_pkg_size": 2_000_000}
+            for service, address in (
+                ("matchengine", engine.rpc),
+                ("marketprice", f"127.0.0.1:{nobody}"),
+                ("readhistory", f"127.0.0.1:{nobody}"),
+            )
+        }
+        settings = {
+            "svr": {"bind": f"127.0.0.1:{port}"},
+            "limits": {"orders_per_s": 0},
+            "viabtc": {"control": f"127.0.0.1:{control}"},
+        }
+        file = directory / "rest.json"
+        file.write_text(json.dumps({**settings, **links, **shared_sections(directory, "rest")}))
+        with process_of(["rest", str(file)], port, directory / "output") as process_id:
+            yield replace(
+                engine, pid=process_id, rest=f"127.0.0.1:{port}", tokens=directory / "tokens"
+            )
+
+
+def shared_sections(directory: Path, name: str) -> dict[str, dict[str, str]]:
+    """What the file of every service says; nobody listens for its alerts."""
+    log = {"path": str(directory / name), "flag": "fatal,error,warn,info"}
+    return {"log": log, "alert": {"host": "bench", "addr": f"127.0.0.1:{free_ports(1)[0]}"}}
+
+
+@contextlib.contextmanager
+def process_of(arguments: list[str], port: int, log_file: Path) -> Iterator[int]:
+    """A command of ours that listens on `port`; its process id."""
     with log_file.open("w") as output:
         command = [str(ROOT / ".venv" / "bin" / "viabtc"), *arguments]
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        wait_for_port(http if is_run else rpc, process, log_file)
-        server = Server("viabtc", f"127.0.0.1:{rpc}", None, None, process.pid)
-        if is_run:
-            server.http, server.websocket = f"127.0.0.1:{http}", f"127.0.0.1:{websocket}"
-            server.rest, server.data = f"127.0.0.1:{rest}", directory / "data"
-        yield server
+        wait_for_port(port, process, log_file)
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -128,7 +168,6 @@ def our_server(kind: Kind, config: Path | None) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextlib.contextmanager

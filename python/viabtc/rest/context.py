@@ -42,18 +42,16 @@ class Desk:
 
 async def exchange_of(request: Request) -> Exchange:
     """The exchange behind the app."""
-    desk: Desk = request.app.state.desk
-    return desk.exchange
+    return desk_of(request).exchange
 
 
-async def desk_of(request: Request) -> Desk:
+def desk_of(request: Request) -> Desk:
     """The desk of the app."""
     desk: Desk = request.app.state.desk
     return desk
 
 
 Ex = Annotated[Exchange, Depends(exchange_of)]
-AtDesk = Annotated[Desk, Depends(desk_of)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most items.")]
 MarketName = Annotated[str, Query(max_length=30, description="A market's name.")]
 Cursor = Annotated[

@@ -2,16 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from viabtc.rest.context import (
     SIDES,
-    AtDesk,
     Cursor,
     Ex,
     Limit,
     MarketName,
     check_decimals,
+    desk_of,
     finished_order,
     microseconds,
     open_order,
@@ -47,7 +47,8 @@ _PRIVATE = ("unauthenticated", "forbidden", "not_found")
         "too_many_orders",
     ),
 )
-async def place(desk: AtDesk, user: User, order: PlaceOrder) -> Order:
+async def place(request: Request, user: User, order: PlaceOrder) -> Order:
+    desk = desk_of(request)
     desk.pace.take(user)
     exchange, fees = desk.exchange, desk.fees
     market = await exchange.market(order.market)
