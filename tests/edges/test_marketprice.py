@@ -13,7 +13,8 @@ from typing import Any, Final
 import pytest
 
 from harness.candles import STEPS, Deal, candles, filled, numbers
-from harness.kafka import Broker, Publisher
+from harness.kafka import Broker, Headers, Publisher, records
+from harness.original_prices import Original
 from harness.places import shared
 from harness.processes import Server, spawn_marketprice, start_marketprice
 from harness.redis_cluster import MASTER, Cluster, Node
@@ -72,11 +73,11 @@ class Market:
             messages += messages[-self._draw.randrange(1, count + 1) :]
         self.offset = self._publisher.send(self._topic, messages)
 
-    def make(self, count: int) -> list[tuple[bytes, dict[str, int]]]:
+    def make(self, count: int) -> list[tuple[bytes, Headers]]:
         """Makes deals without sending them."""
         return [self._message() for _ in range(count)]
 
-    def _message(self) -> tuple[bytes, dict[str, int]]:
+    def _message(self) -> tuple[bytes, Headers]:
         self._count += 1
         self._time += self._draw.choice([0, 0.001, 0.4, 3, 40])
         self._time = min(self._time, time.time())
@@ -88,7 +89,7 @@ class Market:
         self.deals[market].append(Deal(self._count, shown, price, amount, kind))
         message = [shown + 0.0, market, 1, 2, 1, 2, f"{price:f}", f"{amount:f}", "0", "0", side]
         payload = json.dumps([*message, self._count, "A", "B"]).encode()
-        headers = {"epoch": 1, "sequence": self._count, "part": 0, "number": self._count}
+        headers: Headers = {"epoch": 1, "sequence": self._count, "part": 0, "number": self._count}
         return payload, headers
 
 
@@ -111,27 +112,37 @@ def asking(server: Server) -> Iterator[Any]:
         yield ask
 
 
+def check_stored(redis: Any, deals: dict[str, list[Deal]], *, is_zero_first: bool = False) -> None:
+    """Compares Redis with a recomputation from all deals."""
+    for market, made in deals.items():
+        if not made:
+            continue
+        for name, step in STEPS.items():
+            stored = {
+                int(field): [Decimal(text) for text in json.loads(value)]
+                for field, value in redis.hgetall(f"k:{market}:{name}").items()
+            }
+            assert stored == candles(made, step, is_zero_first=is_zero_first), f"{market} {name}"
+        listed = [json.loads(text) for text in redis.lrange(f"k:{market}:deals", 0, -1)]
+        assert [
+            Deal(row["id"], row["time"], Decimal(row["price"]), Decimal(row["amount"]), row["type"])
+            for row in reversed(listed)
+        ] == made[-10_000:], market
+        assert Decimal(redis.get(f"k:{market}:last").decode()) == made[-1].price
+
+
 def check(server: Server, redis: Any, deals: dict[str, list[Deal]]) -> None:
     """Compares answers and Redis with a recomputation from all deals."""
+    check_stored(redis, deals)
     with asking(server) as ask:
         for market, made in deals.items():
             if not made:
                 continue
             for name, step in STEPS.items():
-                rows = candles(made, step)
-                stored = {
-                    int(field): [Decimal(text) for text in json.loads(value)]
-                    for field, value in redis.hgetall(f"k:{market}:{name}").items()
-                }
-                assert stored == rows, f"{market} {name}"
                 start, end = int(made[0].time), int(made[-1].time)
                 answer = numbers(ask("market.kline", market, start, end, step))
-                assert answer == filled(rows, start, end, step), f"{market} {name}"
-            listed = redis.lrange(f"k:{market}:deals", 0, -1)
-            assert [json.loads(text)["id"] for text in listed] == [
-                deal.id for deal in reversed(made[-10_000:])
-            ]
-            assert Decimal(redis.get(f"k:{market}:last").decode()) == made[-1].price
+                rows = filled(candles(made, step), start, end, step)
+                assert answer == rows, f"{market} {name}"
             assert Decimal(ask("market.last", market)) == made[-1].price
             shown = ask("market.deals", market, 100, 0)
             assert [row["id"] for row in shown] == [deal.id for deal in made[:-101:-1]]
@@ -246,14 +257,64 @@ def test_data_of_an_original_are_taken_over_and_go_on(
     assert server.stop() == 0, server.said()
 
 
+@pytest.mark.parametrize("first", ["ours", "original"])
+def test_an_original_and_ours_take_over_from_each_other_again_and_again(
+    first: str,
+    tmp_path: Path,
+    broker: Broker,
+    publisher: Publisher,
+    redis: Node,
+    seed: int,
+) -> None:
+    draw = random.Random(seed)
+    topic = unique("mixed")
+    market = Market(publisher, topic, draw)
+    keys = plain(redis, broker, topic)
+    own = {"timezone": "UTC", "flush_interval_s": 0.05}
+    is_original = is_zero_first = first == "original"
+    for turn in range(6):
+        with redis.client() as client:
+            if is_original:
+                # It is started while the topic stands still, and on an empty one at first.
+                original = Original(MARKETS)
+                start = original.load(client, int(time.time()), market.offset + 1)
+                send_once(market, publisher, topic, draw)
+                for record in records(broker.place, topic)[start:]:
+                    assert original.take(record.offset, record.payload), record
+                original.flush(client)
+            else:
+                server = start_marketprice(tmp_path, keys, own)
+                send_once(market, publisher, topic, draw)
+                until_counted(server, market.offset)
+                if draw.random() < 0.5:
+                    server.kill()
+                else:
+                    assert server.stop() == 0, server.said()
+            check_stored(client, market.deals, is_zero_first=is_zero_first)
+            assert client.get("k:offset") == b"%d" % market.offset, f"turn {turn}"
+        is_original = not is_original
+
+
+def send_once(market: Market, publisher: Publisher, topic: str, draw: random.Random) -> None:
+    """Sends deals as an engine of ours or an original does; an original would count repeats."""
+    messages = market.make(draw.randrange(1, 300))
+    is_numbered = draw.random() < 0.5
+    market.offset = publisher.send(
+        topic, [(payload, headers if is_numbered else {}) for payload, headers in messages]
+    )
+
+
 def test_messages_that_are_no_deals_are_skipped_and_told(
     tmp_path: Path, broker: Broker, publisher: Publisher, redis: Node, seed: int
 ) -> None:
     topic = unique("poison")
     market = Market(publisher, topic, random.Random(seed))
-    market.send(5)
-    poison = [b"", b"{}", b"[1", b"[]", b"\xff\xfe", b'["a"]', b"[" * 1000, b"x" * 100_000]
+    poison = [b"[" * 100_000, b"", b"{}", b"[1", b"[]", b"\xff\xfe", b'["a"]', b"x" * 100_000]
+    numbers: list[bytes | None] = [None, b"", b"-1", b"x", b"9" * 5_000, b"%d" % 2**64, b"0"]
     publisher.send(topic, [(payload, {}) for payload in poison])
+    market.send(5)
+    publisher.send(topic, [(b"{}", {"number": number}) for number in numbers])
+    poison += [b"{}"] * len(numbers)
     market.send(5)
     server = start_marketprice(tmp_path, plain(redis, broker, topic), {"timezone": "UTC"})
     until_counted(server, market.offset)

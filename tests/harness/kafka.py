@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -152,6 +152,10 @@ class Broker:
         )
 
 
+Headers = Mapping[str, int | bytes | None]
+"""Of a message: numbers as texts, everything else as it is."""
+
+
 class Publisher:
     """Sends messages in order, in a thread of its own; a killed broker may come back meanwhile."""
 
@@ -162,7 +166,7 @@ class Publisher:
         self._thread.start()
         self._producer = self._wait(self._start(broker))
 
-    def send(self, topic: str, messages: Sequence[tuple[bytes, dict[str, int]]]) -> int:
+    def send(self, topic: str, messages: Sequence[tuple[bytes, Headers]]) -> int:
         """Sends payloads with their headers; the offset of the last when the broker has all."""
         return self._wait(self._send(topic, messages))
 
@@ -196,13 +200,16 @@ class Publisher:
         finally:
             await admin.close()
 
-    async def _send(self, topic: str, messages: Sequence[tuple[bytes, dict[str, int]]]) -> int:
+    async def _send(self, topic: str, messages: Sequence[tuple[bytes, Headers]]) -> int:
         sent = [
             await self._producer.send(
                 topic,
                 payload,
                 partition=0,
-                headers=[(name, str(value).encode()) for name, value in headers.items()],
+                headers=[
+                    (name, b"%d" % value if isinstance(value, int) else value)
+                    for name, value in headers.items()
+                ],
             )
             for payload, headers in messages
         ]

@@ -38,7 +38,7 @@ class Follower:
         self._next: int | None = None
         """Offset of the next message; None before the first connection."""
         self._number: int | None = None
-        """Of the last message that had one."""
+        """Of the last message, if it had one: behind an original's, ours begin with 1 again."""
 
     async def run(self) -> None:
         """Follows; a broker that is away is tried again and again."""
@@ -81,7 +81,7 @@ class Follower:
                     # The publisher was not sure whether it had been sent.
                     continue
                 missing += number - self._number - 1
-            self._number = number if number is not None else self._number
+            self._number = number
             fresh.append(message)
         if missing:
             self._lost(missing)

@@ -18,6 +18,9 @@ BATCH_MAX: Final = 5_000
 
 FETCH_BYTES_MAX: Final = 4 << 20
 
+NUMBER_MAX: Final = 2**63 - 1
+"""Numbers count messages from 1: whatever is larger was written by somebody else."""
+
 _WAIT_MS: Final = 500
 """How long a read waits for something new."""
 
@@ -132,7 +135,12 @@ async def open_topic(settings: TopicSettings, *, timeout_s: float) -> AsyncItera
 
 
 def _number(headers: Any) -> int | None:
+    """The number among a message's headers; None without one that our publisher could have written.
+
+    Whoever may write to the topic chooses headers: a value may be absent, no number, or endless.
+    """
     for name, value in headers:
-        if name == _NUMBER:
-            return int(value) if value.isdigit() else None
+        if name == _NUMBER and value is not None and value.isdigit():
+            number = int(value) if len(value) <= len(str(NUMBER_MAX)) else 0
+            return number if 0 < number <= NUMBER_MAX else None
     return None

@@ -253,7 +253,8 @@ def _sent(record: Any) -> Sent:
     headers = dict(record.headers)
     try:
         number, sequence, part = (int(headers[name]) for name in ("number", "sequence", "part"))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError):
+        # Somebody else's: an original's have no headers, and values may be absent.
         return Sent(offset=record.offset)
     return Sent(number, record.offset, sequence, part)
 

@@ -18,6 +18,9 @@ from viabtc.edges.mysql import MysqlReader
 BATCH: Final = 1_000
 """Deals that are handed over at once."""
 
+DEAL_ID_MAX: Final = 2**63 - 1
+"""Larger ids are no deals: the history's column holds no such."""
+
 _SHARDS: Final = 100
 
 _ROWS: Final = 500
@@ -59,9 +62,9 @@ def first_deal(messages: Sequence[Message]) -> int | None:
     for _, payload, _ in messages:
         try:
             deal_id = json.loads(payload or b"")[11]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             continue
-        if isinstance(deal_id, int):
+        if isinstance(deal_id, int) and 0 < deal_id <= DEAL_ID_MAX:
             return deal_id
     return None
 

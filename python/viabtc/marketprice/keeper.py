@@ -90,7 +90,9 @@ class Keeper:
     async def run(self) -> None:
         """Stores every interval, and removes what is too old, until it is cancelled."""
         loop = asyncio.get_running_loop()
-        cleaned = stored_clean = loop.time()
+        cleaned = loop.time()
+        # The first time with the board's: also of a service that is started anew each day.
+        stored_clean = cleaned + CLEAN_INTERVAL_S - STORE_CLEAN_INTERVAL_S
         while True:
             await asyncio.sleep(self._interval_s)
             await self._try_flush()

@@ -35,6 +35,9 @@ OFFSET: Final = "k:offset"
 _FIELDS_MAX: Final = 5_000
 """Fields of a hash that one command reads, writes or removes: it bounds how long Redis is busy."""
 
+_DIGITS_MAX: Final = 18
+"""Of offsets and times."""
+
 T = TypeVar("T")
 
 
@@ -96,29 +99,36 @@ class RedisStore:
         offset = await client.get(OFFSET)
         markets = {}
         for key in await _keys(client, "k:*:last"):
-            name = key.decode().removeprefix("k:").removesuffix(":last")
+            name = _name(key)
             markets[name] = await self._market(name, kept_from)
-        if self._expected is not None:
-            return _position(self._expected), markets
+        position = _position(self._expected) if self._expected is not None else None
         if offset is None:
-            return None, {}
+            return (position, markets) if position is not None else (None, {})
+        counted = _integer(offset)
+        if counted is None:
+            raise StoreError(f"redis: {OFFSET} is {offset!r}, no offset: `viabtc klines rebuild`")
+        if position is not None and (position.offset or 0) == counted:
+            return position, markets
+        # Without our position, or with another offset, an original went on from what was here: it
+        # counts messages by their offsets alone.
         has_deals = any(market.deals for market in markets.values())
         # An original writes 0 before the first deal, and after the deal at offset 0.
-        return Position(offset=int(offset) if int(offset) or has_deals else None), markets
+        return Position(offset=counted if counted or has_deals else None), markets
 
     async def _market(self, name: str, kept_from: dict[str, int]) -> Stored:
         client = self._client
         candles = {}
         for length in LENGTHS:
             first = kept_from.get(length, 0)
-            candles[length] = [
-                (int(field), text)
-                async for field, text in client.hscan_iter(f"k:{name}:{length}", count=_FIELDS_MAX)
-                if int(field) >= first
-            ]
+            rows = client.hscan_iter(f"k:{name}:{length}", count=_FIELDS_MAX)
+            read = [(_integer(field), text) async for field, text in rows]
+            # What is no time is nobody's candle, and stays where it is.
+            candles[length] = [(time, text) for time, text in read if time and time >= first]
         deals = await client.lrange(f"k:{name}:deals", 0, RECENT_MAX - 1)
         last = await client.get(f"k:{name}:last")
-        return Stored(candles, list(reversed(deals)), last.decode() if last else None)
+        return Stored(
+            candles, list(reversed(deals)), last.decode("ascii", "replace") if last else None
+        )
 
     async def _save(self, changes: list[MarketChanges], position: Position) -> None:
         text = _text(position)
@@ -168,11 +178,8 @@ class RedisStore:
         client = self._client
         for length, first in kept_from.items():
             for key in await _keys(client, f"k:*:{length}"):
-                old = [
-                    field
-                    async for field in client.hscan_iter(key, count=_FIELDS_MAX, no_values=True)
-                    if int(field) < first
-                ]
+                rows = client.hscan_iter(key, count=_FIELDS_MAX)
+                old = [field async for field, _ in rows if (_integer(field) or first) < first]
                 for start in range(0, len(old), _FIELDS_MAX):
                     await client.hdel(key, *old[start : start + _FIELDS_MAX])
 
@@ -197,5 +204,26 @@ def _text(position: Position) -> bytes:
 
 
 def _position(text: bytes) -> Position:
-    document = json.loads(text)
-    return Position(offset=document["offset"], number=document["number"])
+    try:
+        document = json.loads(text)
+        return Position(offset=document["offset"], number=document["number"])
+    except (ValueError, LookupError, TypeError) as error:
+        problem = f"redis: {POSITION} is {text[:100]!r}, no position: `viabtc klines rebuild`"
+        raise StoreError(problem) from error
+
+
+def _integer(text: bytes) -> int | None:
+    """A number as keys and fields hold them; None for other texts."""
+    return int(text) if text.isdigit() and len(text) <= _DIGITS_MAX else None
+
+
+def _name(key: bytes) -> str:
+    """The market of a key `k:<market>:last`.
+
+    Raises:
+        StoreError: it is no text, so that nobody could have asked for it.
+    """
+    try:
+        return key.decode().removeprefix("k:").removesuffix(":last")
+    except UnicodeDecodeError as error:
+        raise StoreError(f"redis: the key {key!r} is no market's: remove it") from error

@@ -123,7 +123,8 @@ fn write_next_number(units: i128, scale: u8, out: &mut Vec<u8>) {
 pub struct TopicPosition {
     /// Of the last message that was read.
     pub offset: Option<i64>,
-    /// Of the last message that had a number.
+    /// Of the last message, if it had a number: an engine that takes over from an original numbers its
+    /// messages from 1 again.
     pub number: Option<u64>,
 }
 
@@ -144,11 +145,11 @@ impl TopicPosition {
     pub fn arrive(&mut self, offset: i64, number: Option<u64>) -> Arrival {
         let last = self.offset.replace(offset);
         let Some(number) = number else {
-            return if last.is_some_and(|last| offset <= last) {
-                Arrival::Repeated
-            } else {
-                Arrival::New
-            };
+            if last.is_some_and(|last| offset <= last) {
+                return Arrival::Repeated;
+            }
+            self.number = None;
+            return Arrival::New;
         };
         let Some(last) = self.number else {
             self.number = Some(number);
@@ -188,9 +189,14 @@ mod tests {
             // An original took over.
             (11, None, Arrival::New),
             (3, None, Arrival::Repeated),
+            (12, None, Arrival::New),
+            // One of ours took over from it, and numbers its messages from the beginning.
+            (13, Some(1), Arrival::New),
+            (14, Some(2), Arrival::New),
+            (15, Some(1), Arrival::Repeated),
         ] {
             assert_eq!(position.arrive(offset, number), arrival, "{offset} {number:?}");
         }
-        assert_eq!(position, TopicPosition { offset: Some(3), number: Some(16) });
+        assert_eq!(position, TopicPosition { offset: Some(15), number: Some(2) });
     }
 }

@@ -38,3 +38,8 @@ def test_messages_of_an_original_have_no_numbers() -> None:
         [10, 11, 12, 13, 14],
         [],
     )
+
+
+def test_an_engine_that_takes_over_from_an_original_begins_with_1_again() -> None:
+    first: list[tuple[int, int | None]] = [(10, 7), (11, None), (12, 1), (13, 2)]
+    assert passed(first, [(14, 1), (15, 4)]) == ([10, 11, 12, 13, 15], [1])

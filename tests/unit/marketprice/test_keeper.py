@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from viabtc import _core
+from viabtc.marketprice import keeper as keeping
 from viabtc.marketprice.keeper import Keeper
 from viabtc.marketprice.store import (
     MarketChanges,
@@ -26,6 +27,7 @@ class Memory:
         self.candles: dict[tuple[str, int], str] = {}
         self.failure = ""
         """`before` or `after` it took place, `conflict`."""
+        self.cleaned = asyncio.Event()
 
     async def holds(self, position: Position) -> bool:
         return self.found == position
@@ -53,7 +55,8 @@ class Memory:
         await self.save(changes, position)
 
     async def clean(self, kept_from: dict[str, int]) -> None:
-        raise NotImplementedError
+        assert sorted(kept_from) == ["1h", "1m", "1s"], "days are kept"
+        self.cleaned.set()
 
 
 class Silent:
@@ -104,5 +107,19 @@ def test_nothing_is_written_when_nothing_happened(keeper: Keeper) -> None:
         await keeper.flush()
         await keeper.flush()
         assert keeper.flushes == 1, "a market is written before it trades, once"
+
+    asyncio.run(play())
+
+
+def test_a_store_is_cleaned_soon_after_a_start(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "CLEAN_INTERVAL_S", 0.01)
+    keeper._interval_s = 0.001
+
+    async def play() -> None:
+        work = asyncio.create_task(keeper.run())
+        await asyncio.wait_for(store_of(keeper).cleaned.wait(), 30)
+        work.cancel()
 
     asyncio.run(play())

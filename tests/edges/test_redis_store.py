@@ -1,0 +1,111 @@
+"""Market data in a real Redis: what is read back, removed and refused."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import pytest
+
+from harness.redis_cluster import Node
+from viabtc.edges.redis import RedisSettings, open_redis
+from viabtc.marketprice.redis_store import RedisStore
+from viabtc.marketprice.store import LENGTHS, MarketChanges, Position, Stored, StoreError
+
+NAME: Final = "BTCUSDT"
+
+CANDLE: Final = '["1", "2", "3", "1", "5", "6"]'
+
+T = TypeVar("T")
+
+
+def act(redis: Node, work: Callable[[RedisStore], Awaitable[T]]) -> T:
+    """Does something with a store that is opened for it."""
+
+    async def run() -> T:
+        settings = RedisSettings("", (("127.0.0.1", redis.port),), 0)
+        async with open_redis(settings, is_once=True) as client:
+            return await work(RedisStore(client))
+
+    return asyncio.run(run())
+
+
+def changes(times: list[int]) -> list[MarketChanges]:
+    candles = {length: [(time, CANDLE) for time in times] for length in LENGTHS}
+    return [{"market": NAME, "last": "2", "candles": candles, "deals": ['{"id": 1}']}]
+
+
+def save(redis: Node, times: list[int], position: Position) -> None:
+    async def work(store: RedisStore) -> None:
+        await store.load({})
+        await store.save(changes(times), position)
+
+    act(redis, work)
+
+
+def load(redis: Node, **kept_from: int) -> tuple[Position | None, dict[str, Stored]]:
+    return act(redis, lambda store: store.load(kept_from))
+
+
+def test_an_offset_that_an_original_moved_is_where_it_goes_on(redis: Node) -> None:
+    save(redis, [60], Position(offset=3, number=4))
+    assert load(redis)[0] == Position(offset=3, number=4)
+    with redis.client() as client:
+        client.set("k:offset", 70_000)
+    assert load(redis)[0] == Position(offset=70_000)
+
+
+def test_what_is_old_is_neither_read_nor_kept_but_days_are(redis: Node) -> None:
+    save(redis, list(range(60, 15_000)), Position(offset=1))
+    limits = {"1s": 14_000, "1m": 14_900, "1h": 60}
+    _, markets = load(redis, **limits)
+    expected = {length: 15_000 - limits.get(length, 60) for length in LENGTHS}
+    assert {length: len(rows) for length, rows in markets[NAME].candles.items()} == expected
+    act(redis, lambda store: store.clean(limits))
+    with redis.client() as client:
+        assert {length: client.hlen(f"k:{NAME}:{length}") for length in LENGTHS} == expected
+        assert {int(field) for field in client.hkeys(f"k:{NAME}:1s")} == set(range(14_000, 15_000))
+
+
+@pytest.mark.parametrize("field", ["", "x", "-60", "1.5", "9" * 5_000])
+def test_fields_that_are_no_times_harm_nobody(redis: Node, field: str) -> None:
+    save(redis, [60, 120], Position(offset=1))
+    with redis.client() as client:
+        client.hset(f"k:{NAME}:1m", field, CANDLE)
+        _, markets = load(redis)
+        assert sorted(markets[NAME].candles["1m"]) == [
+            (60, CANDLE.encode()),
+            (120, CANDLE.encode()),
+        ]
+        act(redis, lambda store: store.clean({"1m": 100}))
+        assert set(client.hkeys(f"k:{NAME}:1m")) == {field.encode(), b"120"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("k:offset", b"x"),
+        ("k:offset", b"-1"),
+        ("k:offset", b"9" * 5_000),
+        ("viabtc:position", b"x"),
+        ("viabtc:position", b"[]"),
+        ("viabtc:position", b"{}"),
+        (b"k:\xff:last", b"1"),
+    ],
+)
+def test_keys_that_cannot_be_right_are_named(redis: Node, key: Any, value: bytes) -> None:
+    save(redis, [60], Position(offset=1))
+    with redis.client() as client:
+        client.set(key, value)
+    with pytest.raises(StoreError) as caught:
+        load(redis)
+    name = key if isinstance(key, str) else repr(key)
+    assert name in str(caught.value)
+
+
+def test_a_position_is_written_with_what_it_belongs_to(redis: Node) -> None:
+    save(redis, [60], Position(offset=8, number=2))
+    with redis.client() as client:
+        assert client.get("k:offset") == b"8"
+        assert json.loads(client.get("viabtc:position") or b"") == {"offset": 8, "number": 2}
+        assert client.lrange(f"k:{NAME}:deals", 0, -1) == [b'{"id": 1}']
