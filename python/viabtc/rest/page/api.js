@@ -3,11 +3,13 @@
 export class Refused extends Error {
   constructor(status, body) {
     const error = body?.error ?? {};
-    const numbers = Object.entries(error.details ?? {}).map(([name, value]) => `${name} ${value}`);
+    const details = error.details ?? {};
+    const numbers = Object.entries(details).map(([name, value]) => `${name} ${value}`);
     const text = error.reason ?? error.message ?? `status ${status}`;
     super(numbers.length ? `${text} (${numbers.join(", ")})` : text);
     this.status = status;
     this.code = error.code;
+    this.details = details;
   }
 }
 

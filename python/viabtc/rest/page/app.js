@@ -1,77 +1,70 @@
-// The page: candles, book, trades, order form, open orders, balances of one market.
+// The page of one market: what is public, what belongs to the visitor, and the form between them.
 
+import { Account } from "./account.js";
 import { Api, Refused } from "./api.js";
 import { Book } from "./book.js";
 import { Chart } from "./chart.js";
 import { Feed } from "./feed.js";
+import { OrderForm } from "./form.js";
+import { Ladder } from "./ladder.js";
+import { alignment, less, quotient, shown, times } from "./numbers.js";
+import { clock, coloured, fill } from "./tables.js";
 
-const TRADES_SHOWN = 20;
-const LEVELS_SHOWN = 10;
+const TRADES_SHOWN = 50;
+/** Levels of a side: more where there is room for them. */
+const LEVELS_SHOWN = matchMedia("(min-width: 100rem) and (min-height: 62rem)").matches ? 20 : 10;
 const POLL_MS = 1000;
+const MARKETS_MS = 10_000;
+const OWN_TOKEN = "own";
 
 const $ = (id) => document.getElementById(id);
 const api = new Api();
 const book = new Book(LEVELS_SHOWN);
+const form = new OrderForm(api, () => account.refresh());
+const ladder = new Ladder((price) => form.pick(price));
+const account = new Account(api, {
+  balances: (held) => form.hold(held),
+  open: (orders) => {
+    ladder.mark(orders.map((order) => order.price));
+    showBook();
+  },
+  cancelled: (id) => form.say(`Order ${id} is cancelled.`),
+  refused: (error) => form.refused(error),
+  failed,
+});
 
 let market = null;
 let markets = [];
 let feed = null;
 let chart = null;
 let trades = [];
-let isRefreshing = false;
-let isRefreshDue = false;
-
-function rows(body, items, cells, empty) {
-  const made = items.map((item) => {
-    const row = document.createElement("tr");
-    for (const cell of cells(item)) {
-      const data = row.insertCell();
-      if (cell instanceof Node) data.append(cell);
-      else data.textContent = cell;
-    }
-    return row;
-  });
-  if (!made.length && empty) {
-    const row = document.createElement("tr");
-    const cell = row.insertCell();
-    cell.colSpan = 6;
-    cell.className = "empty";
-    cell.textContent = empty;
-    made.push(row);
-  }
-  body.replaceChildren(...made);
-  return made;
-}
 
 function showBook() {
-  const { asks, bids } = book.levels();
-  const largest = book.largest();
-  const fill = (body, levels) => {
-    rows(body, levels, ([price, amount]) => [price, amount]).forEach((row, index) => {
-      const [price, amount] = levels[index];
-      row.style.setProperty("--share", `${(Number(amount) / largest) * 100}%`);
-      row.onclick = () => ($("order").elements.price.value = price);
-    });
-  };
-  fill($("asks"), asks.toReversed());
-  fill($("bids"), bids);
-  const isTwoSided = asks.length && bids.length;
-  $("spread").rows[0].cells[0].textContent = isTwoSided ? `${bids[0][0]} | ${asks[0][0]}` : "–";
+  const levels = book.levels();
+  ladder.show(levels, market);
+  if (market) form.meet(levels);
 }
 
 function showTrades() {
-  rows(
-    $("trades"),
-    trades.slice(0, TRADES_SHOWN),
-    (trade) => {
-      const price = document.createElement("span");
-      price.className = trade.taker;
-      price.textContent = trade.price;
-      return [price, trade.amount, new Date(trade.time / 1000).toLocaleTimeString()];
-    },
-    "no trades yet",
-  );
-  if (trades.length) $("last").textContent = trades[0].price;
+  const seen = trades.slice(0, TRADES_SHOWN);
+  const price = alignment(seen.map((trade) => trade.price), 2);
+  const amount = alignment(seen.map((trade) => trade.amount), 4);
+  const cells = (trade) => [
+    coloured(shown(trade.price, price), trade.taker),
+    shown(trade.amount, amount),
+    clock(trade.time),
+  ];
+  fill($("trades"), seen, cells, "no trades yet");
+  if (trades.length) showLast(trades[0].price, trades[1]?.price);
+}
+
+/** The last price, with the way it went. */
+function showLast(last, before = last) {
+  const way = Math.sign(Number(last) - Number(before));
+  const price = Number(last) === 0 ? "–" : shown(last, alignment([last], 2));
+  $("last").textContent = way ? `${price} ${way > 0 ? "↑" : "↓"}` : price;
+  $("last").className = ["ask", "", "bid"][way + 1];
+  document.title = `${price} ${market.name} · viabtc`;
 }
 
 function addTrades(news) {
@@ -80,79 +73,52 @@ function addTrades(news) {
   showTrades();
 }
 
-async function refreshPrivate() {
-  // One at a time; what came meanwhile causes one more.
-  if (isRefreshing) {
-    isRefreshDue = true;
-    return;
-  }
-  isRefreshing = true;
-  do {
-    isRefreshDue = false;
-    await showPrivate().catch(failed);
-  } while (isRefreshDue);
-  isRefreshing = false;
-}
-
-async function showPrivate() {
-  if (!api.token) return;
-  const [balances, open] = await Promise.all([
-    api.get("/balances"),
-    api.get(`/orders/open?market=${encodeURIComponent(market.name)}&limit=50`),
-  ]);
-  rows($("balances"), balances, (held) => [held.asset, held.available, held.frozen]);
-  rows(
-    $("orders"),
-    open.items,
-    (order) => {
-      const side = document.createElement("span");
-      side.className = order.side;
-      side.textContent = order.side === "bid" ? "buy" : "sell";
-      const cancel = document.createElement("button");
-      cancel.className = "cancel";
-      cancel.textContent = "cancel";
-      cancel.onclick = () => cancelOrder(order.id);
-      return [order.id, side, order.price, order.remaining, order.filled_base, cancel];
-    },
-    "no open orders",
-  );
-}
-
-async function cancelOrder(id) {
-  try {
-    await api.remove(`/markets/${encodeURIComponent(market.name)}/orders/${id}`);
-    say(`Order ${id} is cancelled.`);
-  } catch (error) {
-    refused(error);
-  }
-  refreshPrivate();
+function showDay({ last, open, high, low, volume }) {
+  const hasTraded = Number(volume) !== 0;
+  const places = alignment([high, low], 2);
+  $("high").textContent = hasTraded ? shown(high, places) : "–";
+  $("low").textContent = hasTraded ? shown(low, places) : "–";
+  $("volume").textContent = `${shown(volume, alignment([volume], 2))} ${market.base}`;
+  const moved = less(last, open);
+  const isDown = moved.startsWith("-");
+  const share = quotient(times(moved.replace("-", ""), "100"), open, 2);
+  $("change").textContent = hasTraded ? `${isDown ? "−" : "+"}${shown(share, 2)} %` : "–";
+  $("change").className = hasTraded && Number(moved) !== 0 ? (isDown ? "ask" : "bid") : "";
+  if (!trades.length) showLast(last);
 }
 
 async function refreshPublic() {
-  const name = encodeURIComponent(market.name);
-  const depth = await api.get(`/markets/${name}/depth?limit=${LEVELS_SHOWN}`);
+  const { name } = market;
+  const path = `/markets/${encodeURIComponent(name)}`;
+  const [depth, deals, ticker] = await Promise.all([
+    api.get(`${path}/depth?limit=${LEVELS_SHOWN}`),
+    api.get(`${path}/trades?limit=${TRADES_SHOWN}`),
+    api.get(`${path}/ticker`),
+  ]);
+  if (name !== market.name) return;
   book.replace(depth);
   showBook();
-  addTrades(await api.get(`/markets/${name}/trades?limit=${TRADES_SHOWN}`));
-  showDay(await api.get(`/markets/${name}/ticker`));
+  addTrades(deals);
+  showDay(ticker);
 }
 
-function showDay(ticker) {
-  $("last").textContent = ticker.last;
-  $("day").textContent = `24 h: ${ticker.low} – ${ticker.high}, ${ticker.volume} ${market.base}`;
-}
-
-function say(text, state = "done") {
-  $("outcome").textContent = text;
-  $("outcome").dataset.state = state;
-}
-
-function refused(error) {
-  say(error instanceof Refused ? `Refused: ${error.message}.` : "The exchange cannot be reached.", "refused");
+/** Markets come, and are halted, while the page is open. */
+async function refreshMarkets() {
+  markets = await api.get("/markets");
+  const names = markets.map((one) => one.name);
+  const chosen = $("market").value;
+  if ([...$("market").options].map((one) => one.value).join() !== names.join()) {
+    $("market").replaceChildren(...names.map((name) => new Option(name)));
+    if (names.includes(chosen)) $("market").value = chosen;
+  }
+  const now = markets.find((one) => one.name === market?.name);
+  $("halted").hidden = now?.status !== "halted";
 }
 
 function failed(error) {
-  if (error instanceof Refused && error.status !== 503 && error.status !== 504) throw error;
+  // What a lost connection or a service that is away causes is said by the notice.
+  const isAway = !(error instanceof Refused) || error.status >= 500 || error.status === 429;
+  if (!isAway) form.refused(error);
 }
 
 function notice(text) {
@@ -161,56 +127,29 @@ function notice(text) {
 }
 
 function showLink(state) {
+  const isLive = state === "live";
+  document.body.classList.toggle("lost", !isLive);
   $("link").dataset.state = state;
-  $("link").textContent = state === "live" ? "live" : "not connected";
-  notice(state === "live" ? "" : "The exchange cannot be reached; trying again. What was accepted is safe.");
-  if (state === "live" && market) {
+  $("link").textContent = isLive ? "live" : "not connected";
+  notice(isLive ? "" : "The exchange cannot be reached; trying again. What was accepted is safe.");
+  if (isLive && market) {
+    refreshMarkets().catch(failed);
     refreshPublic().catch(failed);
-    refreshPrivate();
+    chart.load();
+    account.refresh();
   }
-}
-
-function showForm() {
-  const form = $("order").elements;
-  const [side, type] = [form.side.value, form.type.value];
-  form.price.disabled = type === "market";
-  form.price.closest("label").hidden = type === "market";
-  $("price-unit").textContent = market.quote;
-  $("amount-unit").textContent = type === "market" && side === "bid" ? market.quote : market.base;
-  $("submit").textContent = `${side === "bid" ? "Buy" : "Sell"} ${market.base}`;
-  $("submit").dataset.side = side;
-}
-
-async function placeOrder(event) {
-  event.preventDefault();
-  const form = $("order").elements;
-  const order = {
-    market: market.name,
-    side: form.side.value,
-    type: form.type.value,
-    amount: form.amount.value.trim(),
-  };
-  if (order.type === "limit") order.price = form.price.value.trim();
-  $("submit").disabled = true;
-  try {
-    const placed = await api.post("/orders", order);
-    const rests = placed.status === "open" ? `, ${placed.remaining} rests` : "";
-    say(`Order ${placed.id}: ${placed.filled_base} ${market.base} filled${rests}.`);
-  } catch (error) {
-    refused(error);
-  }
-  $("submit").disabled = false;
-  refreshPrivate();
 }
 
 async function chooseMarket(name) {
   market = markets.find((one) => one.name === name);
   trades = [];
   book.replace({ asks: [], bids: [] });
+  form.choose(market);
+  account.choose(market);
   showBook();
   showTrades();
-  showForm();
-  $("last").textContent = "–";
+  showLast("0");
+  $("halted").hidden = market.status !== "halted";
   chart.choose(market);
   if (feed) {
     feed.subscribe("depth", [market.name, LEVELS_SHOWN, "0"]);
@@ -220,7 +159,7 @@ async function chooseMarket(name) {
     if (api.token) subscribePrivate();
   }
   await refreshPublic().catch(failed);
-  refreshPrivate();
+  await account.refresh();
 }
 
 function subscribePrivate() {
@@ -229,12 +168,23 @@ function subscribePrivate() {
 }
 
 async function chooseIdentity(token) {
+  $("own-token").hidden = token !== OWN_TOKEN;
+  if (token === OWN_TOKEN) {
+    $("token").focus();
+    return;
+  }
+  await signIn(token);
+}
+
+/** Who the visitor is from now on; nobody without a token. */
+async function signIn(token) {
   api.token = token || null;
+  form.say("");
   if (feed && token) {
     await feed.authenticate(token);
     if (market) subscribePrivate();
   }
-  refreshPrivate();
+  account.refresh();
 }
 
 function listen() {
@@ -251,17 +201,26 @@ function listen() {
   });
   feed.on("kline", (...candles) => chart.update(candles));
   feed.on("state", (name, state) => name === market.name && showDay(state));
-  feed.on("order", refreshPrivate);
-  feed.on("asset", refreshPrivate);
+  feed.on("order", () => account.refresh());
+  feed.on("asset", () => account.refresh());
+}
+
+/** B and S choose the side from anywhere but a field. */
+function shortcut(event) {
+  const side = { b: "bid", s: "ask" }[event.key];
+  const isTyping = event.target.closest("input:not([type=radio]), select");
+  if (!side || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  form.side(side);
 }
 
 async function start() {
   const page = await (await fetch("/page.json")).json();
-  markets = await api.get("/markets");
-  $("market").replaceChildren(...markets.map((one) => new Option(one.name)));
+  await refreshMarkets();
   if (page.market) $("market").value = page.market;
   const identities = page.identities.map((one) => new Option(one.name, one.token));
-  $("identity").replaceChildren(...identities, new Option("nobody", ""));
+  const others = [new Option("nobody", ""), new Option("my own token …", OWN_TOKEN)];
+  $("identity").replaceChildren(...identities, ...others);
   chart = new Chart($("chart"), $("intervals"), api, (interval) => {
     if (feed) feed.subscribe("kline", [market.name, interval]);
   });
@@ -271,20 +230,26 @@ async function start() {
   } else {
     setInterval(poll, POLL_MS);
   }
+  setInterval(() => refreshMarkets().catch(failed), MARKETS_MS);
   $("market").onchange = () => chooseMarket($("market").value);
   $("identity").onchange = () => chooseIdentity($("identity").value);
-  $("order").onsubmit = placeOrder;
-  $("order").onchange = showForm;
+  $("own-token").onsubmit = (event) => {
+    event.preventDefault();
+    signIn($("token").value.trim());
+  };
+  document.addEventListener("keydown", shortcut);
+  addEventListener("resize", showBook);
   await chooseIdentity($("identity").value);
   await chooseMarket($("market").value);
 }
 
 async function poll() {
   try {
-    await Promise.all([refreshPublic(), showPrivate(), chart.load()]);
+    await Promise.all([refreshPublic(), account.load(), chart.load()]);
     if ($("link").dataset.state !== "live") showLink("live");
-  } catch {
-    showLink("lost");
+  } catch (error) {
+    if (error instanceof Refused && error.status < 500) failed(error);
+    else showLink("lost");
   }
 }
 

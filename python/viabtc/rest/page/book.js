@@ -34,8 +34,4 @@ export class Book {
       [...side].sort(([a], [b]) => sign * (Number(a) - Number(b))).slice(0, this.#limit);
     return { asks: sorted(this.#asks, 1), bids: sorted(this.#bids, -1) };
   }
-
-  largest() {
-    return Math.max(1e-18, ...[...this.#asks, ...this.#bids].map(([, amount]) => Number(amount)));
-  }
 }
