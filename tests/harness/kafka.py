@@ -71,6 +71,12 @@ class Broker:
         return self._reserved[0].place
 
     @property
+    def pid(self) -> int:
+        """Of the running broker."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def topics(self) -> Path:
         """Where the topics' files stand."""
         return self.directory / "topics"

@@ -29,7 +29,11 @@ class Mariadb:
     """A server that tests start, kill and ask."""
 
     def __init__(
-        self, directory: Path, template: Path | None = None, flush_method: str = "nosync"
+        self,
+        directory: Path,
+        template: Path | None = None,
+        flush_method: str = "nosync",
+        options: Sequence[str] = (),
     ) -> None:
         """Makes its folder.
 
@@ -37,9 +41,11 @@ class Mariadb:
             directory: Where it is.
             template: The folder of a stopped server, whose databases it begins with.
             flush_method: Of InnoDB. Kills end the process, not the machine: no test needs syncs.
+            options: Further ones of the server's command line.
         """
         self.directory = directory
         self._flush_method = flush_method
+        self._options = options
         self._reserved = Reserved()
         self.port = self._reserved.port
         self._process: subprocess.Popen[bytes] | None = None
@@ -82,7 +88,7 @@ class Mariadb:
                     *("--bind-address=127.0.0.1", f"--port={self.port}"),
                     *("--innodb-buffer-pool-size=256M", "--innodb-log-file-size=128M"),
                     f"--innodb-flush-method={self._flush_method}",
-                    "--skip-name-resolve",
+                    *("--skip-name-resolve", *self._options),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,

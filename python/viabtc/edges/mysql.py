@@ -194,10 +194,12 @@ class MysqlProjection:
         """
         connection = self._open()
         rendered = self._render(batch.content)
-        async with self._session(f"cannot write to {self._settings}"):
+        async with self._session(f"cannot write to {self._settings}") as limit:
             await self._begin(connection, rendered, batch, after)
             for packet in _packets(rendered.rows):
+                _extend(limit)
                 await run_sql(connection, packet)
+            _extend(limit)
             await run_sql(connection, b"COMMIT")
 
     async def write_around(self, batch: Batch, after: Position) -> int:
@@ -254,11 +256,11 @@ class MysqlProjection:
         return self._connection
 
     @contextlib.asynccontextmanager
-    async def _session(self, what: str) -> AsyncIterator[None]:
+    async def _session(self, what: str) -> AsyncIterator[asyncio.Timeout]:
         """Gives the session up after any failure: what the server did is then read back."""
         try:
-            async with errors(what), asyncio.timeout(_ANSWER_TIMEOUT_S):
-                yield
+            async with errors(what), asyncio.timeout(_ANSWER_TIMEOUT_S) as limit:
+                yield limit
         except BaseException:
             await self.close()
             raise
@@ -430,6 +432,11 @@ async def select(
     async with connection.cursor() as cursor:
         await cursor.execute(sql, values)
         return list(await cursor.fetchall())
+
+
+def _extend(limit: asyncio.Timeout) -> None:
+    """Gives the next answer its time: a long batch on a slow server must come to its end, too."""
+    limit.reschedule(asyncio.get_running_loop().time() + _ANSWER_TIMEOUT_S)
 
 
 def _packets(statements: Iterable[bytes]) -> Iterable[bytes]:

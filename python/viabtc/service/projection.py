@@ -18,7 +18,7 @@ from viabtc.edges.threads import background
 ROWS_MAX: Final = 20_000
 """Rows and commands of a transaction: enough for long statements, small enough to repeat."""
 
-_PACE_S: Final = 0.02
+PACE_S: Final = 0.02
 """Pause before what follows a small batch: a transaction for each command would take the engine's
 processor and its disk's syncs."""
 
@@ -48,6 +48,7 @@ class Projection:
         log: Any,
         rows_max: int = ROWS_MAX,
         *,
+        pace_s: float = PACE_S,
         is_awaited: bool = False,
     ) -> None:
         """Joins the parts.
@@ -59,6 +60,8 @@ class Projection:
             engine: Told how far the store is.
             log: Of the service.
             rows_max: Rows and commands of a transaction.
+            pace_s: From the beginning of a small batch to that of the next; none where clients
+                wait.
             is_awaited: Whether clients wait for what is written here.
         """
         self.name = name
@@ -76,7 +79,7 @@ class Projection:
         self._engine = engine
         self._log = log
         self._rows_max = rows_max
-        self._pace_s = 0.0 if is_awaited else _PACE_S
+        self._pace_s = 0.0 if is_awaited else pace_s
         self._beat_s = _BEAT_AWAITED_S if is_awaited else _BEAT_S
         self._is_awaited = is_awaited
         self._moved = asyncio.Event()
