@@ -35,6 +35,9 @@ QUERY: Final = 101
 
 _LOOK_S: Final = 0.02
 
+PIECE_BYTES: Final = 256 << 10
+"""Of a segment that is made ahead, synced at once; the header of one that is begun is shorter."""
+
 OWN: Final[dict[str, Any]] = {"segment_bytes": 1 << 20}
 
 
@@ -93,7 +96,7 @@ def until_ended(server: Server) -> float:
         ("journal-", 0, IO_ERROR),
         ("journal-", 0, NO_SPACE),
         ("spare-", 0, IO_ERROR),
-        ("spare-", OWN["segment_bytes"], IO_ERROR),
+        ("spare-", PIECE_BYTES, IO_ERROR),
     ],
     ids=["batch", "batch-no-space", "next-segment", "segment-made-ahead"],
 )
