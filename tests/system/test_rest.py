@@ -166,6 +166,31 @@ def test_who_places_too_fast_is_told_when_to_go_on_and_may_cancel(tmp_path: Path
     assert server.stop() == 0, server.said()
 
 
+def test_metrics_tell_how_long_requests_take(tmp_path: Path) -> None:
+    server = start_exchange(tmp_path)
+    given = clients(server, tmp_path / "data")
+    one = next(given)("user-1")
+    done(one.post("/orders", json=bid("100")))
+    done(one.get("/assets"))
+    assert one.get("/nothing").status_code == 404
+    (place,) = server.status()["http"]
+    depth = {"method": "order.depth", "params": ["BTCUSDT", 10, "0"], "id": 1}
+    done(httpx.post(f"http://{place.partition('@')[2]}/", json=depth))
+    for method, route, status in (
+        ("POST", "/orders", "2xx"),
+        ("GET", "/assets", "2xx"),
+        ("other", "other", "4xx"),
+    ):
+        labels = f'method="{method}",route="{route}",status="{status}"'
+        assert server.metric(f"viabtc_rest_request_seconds_count{{{labels}}}") == 1, labels
+    assert server.metric('viabtc_door_request_seconds_bucket{le="+Inf"}') == 1
+    assert server.metric("viabtc_door_request_seconds_sum") > 0
+    # Of the port that the API asks, beside others that ask.
+    assert server.metric('viabtc_rpc_request_seconds_bucket{le="+Inf"}') >= 1
+    assert next(given, None) is None
+    assert server.stop() == 0, server.said()
+
+
 def test_a_deposit_takes_effect_once(as_identity: As) -> None:
     admin = as_identity("admin")
     deposit = {"user": 9, "asset": "USDT", "reason": "deposit", "reason_id": 7, "change": "5.5"}

@@ -25,6 +25,8 @@ from viabtc.service.tokens import ADMIN, Tokens, open_tokens
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from prometheus_client import Histogram
+    from prometheus_client.registry import Collector
 
     from viabtc.rest.exchange import Caller
 
@@ -60,6 +62,8 @@ class ExchangePart(run.Part):
         self.history = history
         self.door = door
         self.hub = hub
+        self.times: Histogram | None = None
+        """Of the API, once it is there."""
 
     def is_alive(self) -> bool:
         return self.engine.is_alive() and self.market.is_alive() and self.history.is_alive()
@@ -87,6 +91,9 @@ class ExchangePart(run.Part):
             **self.hub.figures(),
             "door": self.door.metrics(),
         }
+
+    def collectors(self) -> Sequence["Collector"]:
+        return () if self.times is None else (self.times,)
 
     def extend(self, app: Any) -> None:
         self.engine.extend(app)
@@ -179,8 +186,11 @@ def _build_app(
     from viabtc.contract.asyncapi import asyncapi
     from viabtc.contract.openrpc import openrpc
     from viabtc.rest.app import build_app
+    from viabtc.rest.context import Desk
     from viabtc.rest.exchange import Exchange
+    from viabtc.rest.limits import OrderPace
     from viabtc.rest.pages import PageSettings
+    from viabtc.rest.times import new_times
     from viabtc.service.control import build_control
 
     identities = [pair for pair in tokens.by_name.items() if pair[0] != ADMIN]
@@ -188,7 +198,9 @@ def _build_app(
     page = PageSettings(websocket_port=port)
     if part.settings.is_demo:
         page = PageSettings(websocket_port=port, market=MARKET, identities=identities)
-    app = build_app(Exchange(callers), tokens, part.settings.fees, part.settings.pace, page)
+    part.times = new_times()
+    desk = Desk(Exchange(callers), part.settings.fees, OrderPace(part.settings.pace))
+    app = build_app(desk, tokens, page, part.times)
 
     @app.get("/openrpc.json", include_in_schema=False)
     async def methods() -> dict[str, Any]:

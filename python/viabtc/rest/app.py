@@ -1,23 +1,22 @@
 """The app: routes, errors, documents."""
 
 from fastapi import FastAPI
+from prometheus_client import Histogram
 
 from viabtc import __version__
-from viabtc.rest.context import Desk, Fees
+from viabtc.rest.context import Desk
 from viabtc.rest.errors import add_handlers
-from viabtc.rest.exchange import Exchange
-from viabtc.rest.limits import BodyLimit, OrderPace, Pace
+from viabtc.rest.limits import BodyLimit
 from viabtc.rest.pages import PageSettings, add_page
 from viabtc.rest.routes import account, admin, changes, market, orders, udf
+from viabtc.rest.times import Timed
 from viabtc.service.tokens import Tokens
 
 PREFIX = "/api/v1"
 
 
-def build_app(
-    exchange: Exchange, tokens: Tokens, fees: Fees, pace: Pace, page: PageSettings
-) -> FastAPI:
-    """Builds the app over an exchange."""
+def build_app(desk: Desk, tokens: Tokens, page: PageSettings, times: Histogram) -> FastAPI:
+    """Builds the app in front of an exchange; `times` gets those of its requests."""
     app = FastAPI(
         title="viabtc",
         version=__version__,
@@ -28,9 +27,10 @@ def build_app(
         redoc_url=None,
     )
     app.state.tokens = tokens
-    app.state.desk = Desk(exchange, fees, OrderPace(pace))
+    app.state.desk = desk
     add_handlers(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Timed, times=times, prefix=PREFIX)
     # The busiest first: a request is compared with one route after the other.
     for routes in (orders, market, account, udf, admin, changes):
         app.include_router(routes.router, prefix=PREFIX)

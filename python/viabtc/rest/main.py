@@ -1,21 +1,25 @@
 """The rest process: the public API over RPC links to the services."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from viabtc.edges.rpc import Link, open_link
-from viabtc.rest.exchange import Exchange
 from viabtc.rest.settings import RestSettings, read_rest
 from viabtc.service import run
 from viabtc.service.tokens import open_tokens
+
+if TYPE_CHECKING:
+    from prometheus_client import Histogram
+    from prometheus_client.registry import Collector
 
 
 class RestPart(run.Part):
     """The API and its links."""
 
-    def __init__(self, links: Mapping[str, Link]) -> None:
+    def __init__(self, links: Mapping[str, Link], times: "Histogram") -> None:
         self._links = links
+        self._times = times
 
     def is_ready(self) -> bool:
         return all(link.is_connected for link in self._links.values())
@@ -30,6 +34,9 @@ class RestPart(run.Part):
     def figures(self) -> Mapping[str, run.Figures]:
         return {"link_up": {name: link.is_connected for name, link in self._links.items()}}
 
+    def collectors(self) -> Sequence["Collector"]:
+        return (self._times,)
+
 
 @contextlib.asynccontextmanager
 async def _open(settings: RestSettings, _log: Any) -> AsyncIterator[RestPart]:
@@ -41,11 +48,17 @@ async def _open(settings: RestSettings, _log: Any) -> AsyncIterator[RestPart]:
             for name, remote in settings.remotes.items()
         }
         from viabtc.rest.app import build_app
+        from viabtc.rest.context import Desk
+        from viabtc.rest.exchange import Exchange
+        from viabtc.rest.limits import OrderPace
         from viabtc.rest.pages import PageSettings
+        from viabtc.rest.times import new_times
 
-        app = build_app(Exchange(links), tokens, settings.fees, settings.pace, PageSettings())
+        times = new_times()
+        desk = Desk(Exchange(links), settings.fees, OrderPace(settings.pace))
+        app = build_app(desk, tokens, PageSettings(), times)
         await stack.enter_async_context(run.serving(app, sock))
-        yield RestPart(links)
+        yield RestPart(links, times)
 
 
 SERVICE = run.Service("rest", read_rest, _open)

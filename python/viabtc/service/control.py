@@ -39,9 +39,6 @@ _BUCKET: Final = re.compile(r"(?P<name>.+)_us_bucket_(?P<us>\d+|inf)")
 def build_control(service: str, part: Part, written: Logs) -> FastAPI:
     """Builds the app of the service called `service` over what it is made of, and its log."""
     app = FastAPI(title=f"viabtc {service} control", openapi_url="/openapi.json")
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
     started_s = time.time()
 
     def figures() -> Mapping[str, Figures]:
@@ -54,7 +51,7 @@ def build_control(service: str, part: Part, written: Logs) -> FastAPI:
         }
         return {"service": own, **part.figures()}
 
-    registry.register(_Figures(figures))
+    registry = _registry(_Figures(figures), *part.collectors())
 
     @app.get("/health/live")
     def live() -> dict[str, str]:
@@ -98,6 +95,15 @@ def build_control(service: str, part: Part, written: Logs) -> FastAPI:
 
     part.extend(app)
     return app
+
+
+def _registry(*collectors: Collector) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    for collector in collectors:
+        registry.register(collector)
+    return registry
 
 
 class _Figures(Collector):

@@ -22,6 +22,7 @@ from viabtc.service.settings import Findings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from prometheus_client.registry import Collector
 
 STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
 
@@ -83,6 +84,10 @@ class Part:
     def figures(self) -> Mapping[str, Figures]:
         """Metrics by part of the service, such as `engine` or `rpc`."""
         return {}
+
+    def collectors(self) -> "Sequence[Collector]":
+        """Metrics with labels, beside the figures."""
+        return ()
 
     def extend(self, app: "FastAPI") -> None:
         """Adds routes of its own to the control app."""

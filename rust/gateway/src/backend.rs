@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use mio::Waker;
 use viabtc_wire::frame::Head;
@@ -63,6 +64,15 @@ pub struct Ticket {
     pub(crate) head: Head,
     /// Of the RPC request; echoed.
     pub(crate) extension: Vec<u8>,
+    /// When the request had been read.
+    pub(crate) began: Instant,
+}
+
+impl Ticket {
+    /// For a request that has just been read.
+    pub(crate) fn new(origin: Origin, head: Head, extension: Vec<u8>) -> Ticket {
+        Ticket { origin, head, extension, began: Instant::now() }
+    }
 }
 
 /// Where an answer goes.

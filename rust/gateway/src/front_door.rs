@@ -233,7 +233,7 @@ impl DoorProtocol {
         let sequence = state.first.wrapping_add(state.due.len() as u32);
         let head =
             Head { command, sequence, request_id: envelope.id.cast_unsigned(), ..Head::default() };
-        let ticket = Ticket { origin: origin.clone(), head, extension: Vec::new() };
+        let ticket = Ticket::new(origin.clone(), head, Vec::new());
         let submitted = match self.sessions.get_mut(place).and_then(Option::as_mut) {
             Some(session) => {
                 session.submit(command, envelope.id, envelope.params.as_bytes(), ticket)
@@ -323,6 +323,7 @@ impl Protocol for DoorProtocol {
         body: &[u8],
         out: &mut Vec<u8>,
     ) {
+        self.metrics.latency.record(ticket.began.elapsed());
         let place = ticket.head.sequence.wrapping_sub(state.first) as usize;
         let mut timeout = Vec::new();
         let (status, body) = match status {

@@ -25,6 +25,6 @@ pub use board::BoardBackend;
 pub use client::Client;
 pub use front_door::{DoorOptions, FrontDoor};
 pub use hub::{Hub, HubOptions};
-pub use metrics::Metrics;
+pub use metrics::{Latency, Metrics};
 pub use remote::{Remote, RemoteOptions};
 pub use rpc_server::{RpcOptions, RpcServer};

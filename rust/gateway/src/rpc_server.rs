@@ -162,11 +162,7 @@ impl RpcProtocol {
             return Ok(false);
         }
         let id = frame.head.request_id.cast_signed();
-        let ticket = Ticket {
-            origin: origin.clone(),
-            head: frame.head,
-            extension: frame.extension.to_vec(),
-        };
+        let ticket = Ticket::new(origin.clone(), frame.head, frame.extension.to_vec());
         self.metrics.requests.fetch_add(1, Relaxed);
         let code = match self.session.submit(frame.head.command, id, frame.body, ticket) {
             Ok(()) => return Ok(true),
@@ -191,6 +187,7 @@ impl RpcProtocol {
     }
 
     fn write_answer(&mut self, ticket: &Ticket, status: Status, body: &[u8], out: &mut Vec<u8>) {
+        self.metrics.latency.record(ticket.began.elapsed());
         let head = Head { kind: REPLY, ..ticket.head };
         match status {
             Status::Answered => write_frame(&head, &ticket.extension, body, out),

@@ -102,7 +102,7 @@ impl Desk<'_> {
         let generation = self.core.places[self.place as usize].generation;
         let origin = Origin::Connection { place: self.place, generation };
         let head = Head { command, request_id: id.cast_unsigned(), ..Head::default() };
-        let ticket = Ticket { origin, head, extension: Vec::new() };
+        let ticket = Ticket::new(origin, head, Vec::new());
         match self.core.sessions.get_mut(place).and_then(Option::as_mut) {
             Some(session) => {
                 session.submit(command, id, params, ticket).map_err(|(refusal, _)| refusal)?;

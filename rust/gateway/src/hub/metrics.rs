@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::metrics::Latency;
+
 /// Figures since the hub was opened.
 #[derive(Debug, Default)]
 pub struct HubMetrics {
@@ -38,6 +40,8 @@ pub struct HubMetrics {
     pub expired: AtomicU64,
     /// Connections closed because they broke the protocol or its limits.
     pub malformed: AtomicU64,
+    /// How long requests took that a service answered.
+    pub latency: Latency,
 }
 
 impl HubMetrics {
@@ -61,6 +65,7 @@ impl HubMetrics {
             ("expired_total", &self.expired),
             ("malformed_total", &self.malformed),
         ];
-        counters.into_iter().map(|(name, counter)| (name, counter.load(Relaxed))).collect()
+        let counters = counters.into_iter().map(|(name, counter)| (name, counter.load(Relaxed)));
+        counters.chain(self.latency.snapshot()).collect()
     }
 }

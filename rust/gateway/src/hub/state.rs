@@ -225,6 +225,7 @@ impl Core {
                 continue;
             }
             let id = ConnectionId::new(self.index, place, generation);
+            self.metrics.latency.record(ticket.began.elapsed());
             let Some((place, connection)) = self.named(id) else { continue };
             connection.unanswered -= 1;
             if connection.unanswered == UNANSWERED_MAX - 1 {
@@ -280,7 +281,7 @@ impl Core {
             Command::Ask { tag, place, command, params } => {
                 let origin = Origin::Connection { place: OWNER, generation: 0 };
                 let head = Head { command, sequence: tag, ..Head::default() };
-                let ticket = Ticket { origin, head, extension: Vec::new() };
+                let ticket = Ticket::new(origin, head, Vec::new());
                 let submitted = match self.sessions.get_mut(place).and_then(Option::as_mut) {
                     Some(session) => session.submit(command, i64::from(tag), &params, ticket),
                     None => Err((Refusal::Unavailable, ticket)),
