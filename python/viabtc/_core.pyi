@@ -185,6 +185,17 @@ class MarketBoard:
             deals: Oldest first.
         """
 
+    def import_candles(self, market: str, length: str, rows: list[tuple[int, bytes]]) -> int | None:
+        """Puts candles of elsewhere in: first second and text.
+
+        Returns:
+            The place of the first that is none: it is malformed, a price is below its low or above
+            its high, it does not begin where candles of its length do, or there is one already.
+        """
+
+    def derive_longer(self, market: str) -> None:
+        """Makes a market's longer candles, where it has none, and its last price of the shorter."""
+
     def set_position(
         self, *, offset: int | None = None, number: int | None = None, sequence: int = 0
     ) -> None:

@@ -381,7 +381,9 @@ def import_deals(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Past deals, CSV: time, market, price, amount, side, id.", show_default=False
+            help="CSV of past deals: time, market, price, amount, side, id; or of past candles:"
+            " time, market, interval, open, close, high, low, volume, deal.",
+            show_default=False,
         ),
     ],
     config: Annotated[
@@ -394,7 +396,7 @@ def import_deals(
         str, typer.Option(help="Zone of `viabtc run`, when it is not the machine's.")
     ] = "",
 ) -> None:
-    """Add past deals to candles, last prices and recent deals."""
+    """Add past deals or candles to those from before the first deal."""
     from viabtc.marketprice import tools
 
     if config is not None:

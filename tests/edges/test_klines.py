@@ -11,11 +11,14 @@ from typing import Any, Final
 import pytest
 
 from edges.test_marketprice import MARKETS, Market, check, plain, unique, until_counted
-from harness.candles import Deal, candles, numbers
+from harness.candles import Deal, candles, filled, numbers
+from harness.configs import three_markets
 from harness.http import Connection
 from harness.kafka import Broker, Publisher
 from harness.processes import VIABTC, start_exchange, start_marketprice
 from harness.redis_cluster import Node
+
+CANDLES: Final = "time,market,interval,open,close,high,low,volume,deal"
 
 OWN: Final = {"timezone": "UTC", "flush_interval_s": 0.05}
 
@@ -136,6 +139,15 @@ def test_past_deals_come_before_those_of_the_topic(
         ("time,market,price,amount,side\nx,A,1,1,buy\n", "line 2"),
         ("time,market,price,amount,side\n1.5,A,1,1,hold\n", "line 2"),
         ("time,market,price,amount,side\n1.5,A,1,1,buy\n2.5,A,-1,1,buy\n", "line 3"),
+        ("time,market,open\n1,A,1\n", "lacks the columns close, deal, high, interval, low, volume"),
+        (f"{CANDLES}\n60,A,60,1,1,1,1,1,1\n0.5,A,60,1,1,1,1,1,1\n", "line 3"),
+        (f"{CANDLES}\n60,A,120,1,1,1,1,1,1\n", "line 2"),
+        (f"{CANDLES}\n120,A,60,1,1,1,1,1,1\n61,A,60,1,1,1,1,1,1\n", "line 3"),
+        (f"{CANDLES}\n60,A,60,1,1,1,1,1,1\n60,A,60,1,1,1,1,1,1\n", "line 3"),
+        (f"{CANDLES}\n60,A,60,1,3,2,1,1,1\n", "line 2"),
+        (f"{CANDLES}\n60,A,60,1,1,1,1,x,1\n", "line 2"),
+        (f"{CANDLES}\n60,A,60,1,1,1\n", "line 2"),
+        (f"{CANDLES}\n60\n", "line 2"),
     ],
 )
 def test_a_file_that_is_none_changes_nothing(tmp_path: Path, text: str, problem: str) -> None:
@@ -168,3 +180,33 @@ def test_past_deals_are_added_to_an_exchange_of_one_process(tmp_path: Path, seed
             newest = door.result("market.deals", market, 3, 0)
             assert [row["id"] for row in newest] == [deal.id for deal in made[:-4:-1]]
     assert server.stop() == 0, server.said()
+
+
+def test_past_candles_are_added_and_longer_ones_are_made_of_them(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    past = past_deals(draw, time.time() // 86_400 * 86_400 - 86_400)
+    rows = [
+        ",".join([str(start), market, "60", *(f"{number:f}" for number in candle)])
+        for market, made in past.items()
+        for start, candle in candles(made, 60).items()
+    ]
+    draw.shuffle(rows)
+    file, data = tmp_path / "candles.csv", tmp_path / "data"
+    file.write_text("\n".join([CANDLES, *rows]) + "\n")
+    data.mkdir()
+    code, said = tool("import-deals", file, "--data", data, "--timezone", "UTC")
+    assert code == 0, said
+    server = start_exchange(tmp_path, {**three_markets(), "viabtc": {"timezone": "UTC"}})
+    with Connection(server.place("http")) as door:
+        for market, made in past.items():
+            for step in (60, 3600, 86_400):
+                wanted = candles(made, step)
+                start, end = min(wanted), max(wanted)
+                answer = numbers(door.result("market.kline", market, start, end, step))
+                assert answer == filled(wanted, start, end, step), (market, step)
+            assert Decimal(door.result("market.last", market)) == made[-1].price
+            assert door.result("market.deals", market, 3, 0) == []
+    assert server.stop() == 0, server.said()
+    code, said = tool("import-deals", file, "--data", data, "--timezone", "UTC")
+    assert code == 1
+    assert "only older ones can be added" in said

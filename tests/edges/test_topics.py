@@ -24,7 +24,7 @@ TOPICS: Final = ("balances", "orders", "deals")
 SCENARIO: Final = "flow-00"
 
 ENGINE_KILLS: Final = int(os.environ.get("VIABTC_ENGINE_KILLS", "6"))
-BROKER_KILLS: Final = int(os.environ.get("VIABTC_BROKER_KILLS", "3"))
+BROKER_KILLS: Final = int(os.environ.get("VIABTC_BROKER_KILLS", "5"))
 
 DEADLINE_S: Final = 60.0
 
@@ -173,6 +173,47 @@ def test_kills_of_engine_and_broker_lose_no_message_and_hold_up_no_order(
             server.kill()
             server = spawn_matchengine(tmp_path, config)
             server.until_ready()
+    with Client(server.place("rpc")) as client:
+        trader.trade(client, 50)
+    until_sent(server)
+    check_topics(own_broker, server)
+    assert server.stop() == 0, server.said()
+
+
+def test_a_broker_may_be_away_for_longer_than_segments_of_the_feed(
+    tmp_path: Path, own_broker: Broker, golden_config: dict[str, Any], seed: int
+) -> None:
+    trader = Trader(random.Random(seed))
+    config = with_broker(golden_config, own_broker)
+    # The smallest segments, and snapshots, which remove what nobody needs any more.
+    own = {"segment_bytes": 1 << 20, "snapshot_interval_s": 1}
+    data = tmp_path / "data"
+
+    def segments() -> list[str]:
+        return sorted(path.name for path in data.glob("feed-*.seg"))
+
+    server = start_matchengine(tmp_path, config, own)
+    with Client(server.place("rpc")) as client:
+        trader.fund(client)
+        trader.trade(client, 50)
+    until_sent(server)
+    own_broker.kill()
+    sent = server.status()["projections"]["topics"]["sequence"]
+    first = segments()[-1]
+    for life in (1, 2):
+        with Client(server.place("rpc")) as client:
+            while len(segments()) < 2 * life + 1:
+                started = time.monotonic()
+                trader.trade(client, 1)
+                assert time.monotonic() - started < PROMPT_S
+                trader.trade(client, 200)
+        assert first in segments(), "what the broker lacks is kept"
+        # The second half of the absence begins with a death: a start needs no broker either.
+        server.kill()
+        server = spawn_matchengine(tmp_path, config, own)
+        server.until_ready()
+    assert server.status()["sequence"] > sent
+    own_broker.start()
     with Client(server.place("rpc")) as client:
         trader.trade(client, 50)
     until_sent(server)

@@ -153,6 +153,19 @@ class Cluster:
         """Kills the master, waits for the other one to take over, starts the old one again."""
         old = self.master()
         old.kill()
+        self._until_taken_over(old)
+
+    def fail_over_to_stale(self, meanwhile: Callable[[], None]) -> None:
+        """Lets a replica take over that was away while `meanwhile` happened, and lacks it."""
+        old = self.master()
+        (replica,) = (server for server in self.servers if server is not old)
+        replica.kill()
+        meanwhile()
+        old.kill()
+        replica.start()
+        self._until_taken_over(old)
+
+    def _until_taken_over(self, old: Node) -> None:
         until(lambda: self.master() is not old, "a failover", 30)
         new = self.master()
         with new.client() as client:

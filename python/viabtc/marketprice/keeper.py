@@ -57,6 +57,8 @@ class Keeper:
     async def flush(self) -> None:
         """Stores what changed, with the position that it belongs to.
 
+        When nothing did, it looks whether the store still has what it was given.
+
         Raises:
             StoreError: it is away; the changes wait for the next time.
         """
@@ -67,13 +69,20 @@ class Keeper:
         # What an earlier flush did not store comes again with what changed since.
         place, changes = await asyncio.to_thread(self.board.take_changes)
         position = Position(**place)
-        if not changes and position == self.stored:
+        problem = None
+        if changes or position != self.stored:
+            self._unsure = position
+            try:
+                await self._store.save(changes, position)
+            except StoreConflictError as error:
+                problem = str(error)
+        elif await self._store.holds(position):
             return
-        self._unsure = position
-        try:
-            await self._store.save(changes, position)
-        except StoreConflictError as error:
-            self._log.error("the store lost market data and is written anew", error=str(error))
+        else:
+            # Without deals nothing else would find out that a master without them took over.
+            problem = "what was stored last is not there"
+        if problem is not None:
+            self._log.error("the store lost market data and is written anew", error=problem)
             self.board.put_back_all()
             place, changes = await asyncio.to_thread(self.board.take_changes)
             self._unsure = position = Position(**place)

@@ -1,22 +1,19 @@
-"""Stored market data against the topic: verified, written anew, and completed from files.
+"""Stored market data against topic and history: verified, and written anew.
 
 The topic may have lost its oldest deals by age; these come from the history database, if there is
 one. A store may hold deals that never were in either: candles before the first stay as they are.
 """
 
 import asyncio
-import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Final, TypedDict, cast
 
 from viabtc import _core
 from viabtc.edges.kafka import TopicReader
 from viabtc.marketprice.board import BoardSettings, new_board
-from viabtc.marketprice.history import DealHistory, deal_message, first_deal
+from viabtc.marketprice.history import DealHistory, first_deal
 from viabtc.marketprice.store import (
     LENGTHS,
     RECENT_MAX,
@@ -26,15 +23,8 @@ from viabtc.marketprice.store import (
     Stored,
 )
 
-COLUMNS: Final = ("time", "market", "price", "amount", "side")
-"""Of a file of deals; `id` may follow. Times are seconds, sides `sell` or `buy`."""
-
-_BATCH: Final = 5_000
-
 _LOADS_MAX: Final = 10
 """So often a store is read until nothing was written meanwhile."""
-
-_SIDES: Final = {"sell": 1, "buy": 2}
 
 
 class RebuildError(Exception):
@@ -198,7 +188,7 @@ async def from_sources(
         for name, fresh in topic.markets.items()
     }
     for name, stored in markets.items():
-        wanted.setdefault(name, _unchanged(name, stored))
+        wanted.setdefault(name, unchanged(name, stored))
     differences = list(_differences(wanted, markets))
     if is_written:
         await store.replace(list(wanted.values()), topic.position)
@@ -213,7 +203,8 @@ async def from_sources(
     }
 
 
-def _unchanged(name: str, stored: Stored) -> MarketChanges:
+def unchanged(name: str, stored: Stored) -> MarketChanges:
+    """What a store has of a market, as it would be written."""
     return {
         "market": name,
         "last": stored.last or "0",
@@ -231,7 +222,7 @@ def _differences(wanted: dict[str, MarketChanges], markets: dict[str, Stored]) -
         if found is None:
             yield f"{name} is not in the store"
             continue
-        stored = _unchanged(name, found)
+        stored = unchanged(name, found)
         for length in LENGTHS:
             ours, theirs = dict(stored["candles"][length]), dict(market["candles"][length])
             for time in sorted(ours.keys() | theirs.keys()):
@@ -240,98 +231,3 @@ def _differences(wanted: dict[str, MarketChanges], markets: dict[str, Stored]) -
         for member in ("last", "deals"):
             if stored[member] != market[member]:
                 yield f"{name} {member} differs"
-
-
-def read_deals(file: Path) -> Iterator[tuple[int, bytes, bool]]:
-    """Deals of a file as messages: line, payload, and whether the deal has an id.
-
-    Raises:
-        RebuildError: the file cannot be read, or a line is no deal.
-    """
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = csv.DictReader(lines)
-            missing = set(COLUMNS) - set(rows.fieldnames or ())
-            if missing:
-                raise RebuildError(f"{file} lacks the columns {', '.join(sorted(missing))}")
-            for line, row in enumerate(rows, 2):
-                yield line, _message(file, line, row), bool(row.get("id"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RebuildError(f"{file} cannot be read: {error}") from error
-
-
-def _message(file: Path, line: int, row: dict[str, str]) -> bytes:
-    try:
-        seconds = Decimal(row["time"])
-        side, number = _SIDES[row["side"]], int(row.get("id") or line)
-    except (InvalidOperation, KeyError, ValueError, TypeError) as error:
-        raise RebuildError(
-            f"{file}, line {line}: time is in seconds, side is sell or buy, id is an integer"
-        ) from error
-    return deal_message(seconds, row["market"], row["price"], row["amount"], side, number)
-
-
-async def from_file(store: Store, settings: BoardSettings, file: Path) -> Report:
-    """Adds the deals of a file to a store whose market data begin after them.
-
-    Raises:
-        RebuildError, StoreError: it cannot be done; nothing was changed.
-    """
-    board = await new_board(settings, (), debug=False)
-    kept_from = board.kept_from()
-    position, markets = await store.load(kept_from)
-    has_ids = True
-    batch: list[tuple[int, bytes | None, int | None]] = []
-    for line, payload, has_id in read_deals(file):
-        has_ids = has_ids and has_id
-        batch.append((line, payload, None))
-        if len(batch) == _BATCH:
-            _apply(board, file, batch)
-            batch.clear()
-    _apply(board, file, batch)
-    imported: list[MarketChanges] = board.take_changes()[1]
-    wanted = {name: _unchanged(name, stored) for name, stored in markets.items()}
-    for market in imported:
-        name = market["market"]
-        wanted[name] = _earlier(market, wanted.get(name), kept_from, has_ids=has_ids)
-    await store.replace(list(wanted.values()), position or Position())
-    return {
-        "ok": True,
-        "markets": len(imported),
-        "candles": sum(len(rows) for market in imported for rows in market["candles"].values()),
-        "differences": [],
-        "offset": position.offset if position is not None else None,
-    }
-
-
-def _apply(
-    board: _core.MarketBoard, file: Path, batch: Iterable[tuple[int, bytes | None, int | None]]
-) -> None:
-    report = board.apply_messages(list(batch))
-    for line, reason in report["refused"]:
-        raise RebuildError(f"{file}, line {line}: {reason}")
-
-
-def _earlier(
-    market: MarketChanges, known: MarketChanges | None, kept_from: dict[str, int], *, has_ids: bool
-) -> MarketChanges:
-    """Imported market data before those that are known."""
-    candles = {
-        length: [row for row in market["candles"][length] if row[0] >= kept_from.get(length, 0)]
-        for length in LENGTHS
-    }
-    deals = market["deals"] if has_ids else []
-    if known is None:
-        return {**market, "candles": candles, "deals": deals}
-    days = known["candles"]["1d"]
-    if days and market["candles"]["1d"] and market["candles"]["1d"][-1][0] >= days[0][0]:
-        raise RebuildError(
-            f"{market['market']} has market data from second {days[0][0]} on, and the file has"
-            " deals of that day or later; only older ones can be added"
-        )
-    return {
-        "market": market["market"],
-        "last": known["last"] if days else market["last"],
-        "candles": {length: [*candles[length], *known["candles"][length]] for length in LENGTHS},
-        "deals": [*deals, *known["deals"]][-RECENT_MAX:],
-    }

@@ -16,7 +16,8 @@ from viabtc.edges.redis import open_redis
 from viabtc.marketprice.board import BoardSettings
 from viabtc.marketprice.embedded import FILE
 from viabtc.marketprice.history import DealHistory
-from viabtc.marketprice.rebuild import RebuildError, Report, Sources, from_file, from_sources
+from viabtc.marketprice.imports import from_file
+from viabtc.marketprice.rebuild import RebuildError, Report, Sources, from_sources
 from viabtc.marketprice.redis_store import RedisStore
 from viabtc.marketprice.settings import MarketpriceSettings, read_marketprice
 from viabtc.marketprice.sqlite_store import open_sqlite_store

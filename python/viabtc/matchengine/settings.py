@@ -40,6 +40,7 @@ class EngineSettings:
     """`local`: acknowledged when synced; `operlog`: when MySQL has it too; `async`: at once, for
     comparisons."""
     segment_bytes: int = 64 << 20
+    """Of the journal's files, and of the event feed's."""
     snapshot_interval_s: float = 60
     snapshot_commands: int = 1_000_000
 

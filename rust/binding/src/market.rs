@@ -133,10 +133,7 @@ impl MarketBoard {
             let place = board.place_or_new(market);
             let mut skipped = 0;
             for (name, rows) in &candles {
-                let resolution = Resolution::ALL.into_iter().find(|known| known.name() == name);
-                let resolution = resolution.ok_or_else(|| {
-                    PyValueError::new_err(format!("\"{name}\" is no length of candles"))
-                })?;
+                let resolution = resolution(name)?;
                 for (time, text) in rows {
                     match read_candle(text) {
                         Some(candle) => board.restore_candle(place, resolution, *time, candle),
@@ -158,6 +155,47 @@ impl MarketBoard {
             }
             Ok(skipped)
         })
+    }
+
+    /// Puts candles of elsewhere in, which count as changed; the place of the first that is none.
+    fn import_candles(
+        &self,
+        py: Python<'_>,
+        market: &str,
+        length: &str,
+        rows: Vec<(i64, Vec<u8>)>,
+    ) -> PyResult<Option<usize>> {
+        let resolution = resolution(length)?;
+        Ok(py.detach(|| {
+            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let place = board.place_or_new(market);
+            for (index, (time, text)) in rows.iter().enumerate() {
+                match read_candle(text) {
+                    Some(candle)
+                        if candle.is_consistent()
+                            && board.bucket_start(resolution, *time) == *time
+                            && board.candle(place, resolution, *time).is_none() =>
+                    {
+                        board.restore_candle(place, resolution, *time, candle);
+                    }
+                    _ => return Some(index),
+                }
+            }
+            None
+        }))
+    }
+
+    /// Makes the longer candles that a market lacks, and its last price, of those that it has.
+    fn derive_longer(&self, py: Python<'_>, market: &str) {
+        py.detach(|| {
+            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let place = board.place_or_new(market);
+            board.derive_longer(place);
+            let newest = board.candles(place, Resolution::Day).iter().next_back();
+            if let Some(close) = newest.map(|(_, candle)| candle.close()) {
+                board.restore_last(place, close);
+            }
+        });
     }
 
     /// Says where the restored state stands.
@@ -389,6 +427,11 @@ impl MarketBoard {
     fn place(&self) -> std::sync::MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+fn resolution(name: &str) -> PyResult<Resolution> {
+    let known = Resolution::ALL.into_iter().find(|known| known.name() == name);
+    known.ok_or_else(|| PyValueError::new_err(format!("\"{name}\" is no length of candles")))
 }
 
 fn position<'py>(py: Python<'py>, place: &Place) -> PyResult<Bound<'py, PyDict>> {

@@ -48,7 +48,7 @@ pub struct Options {
     pub config: ConfigFile,
     /// When a write is acknowledged.
     pub durability: Durability,
-    /// Size of a journal segment.
+    /// Size of a segment of the journal, and of one of the feed.
     pub segment_bytes: u64,
     /// The least epoch that the journal gets: more than any other engine on the same databases has had.
     pub epoch_min: u64,

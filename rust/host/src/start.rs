@@ -121,6 +121,7 @@ pub(crate) fn open<S: Storage + Sync>(
     options: &Options,
 ) -> Result<Opened<S>, StartError> {
     let started = Instant::now();
+    let file_bytes = options.segment_bytes;
     let (snapshot, damaged) = latest_snapshot(storage)?;
     let snapshot_sequence = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
     let mut notes = notes_on_damaged(&damaged, snapshot_sequence);
@@ -145,7 +146,7 @@ pub(crate) fn open<S: Storage + Sync>(
         // The feed is touched only now: the lock is held when the first record is read.
         let refill = match &mut feed {
             Some(refill) => refill,
-            None => match Refill::open(storage, snapshot_sequence, &mut notes) {
+            None => match Refill::open(storage, file_bytes, snapshot_sequence, &mut notes) {
                 Ok(refill) => feed.insert(refill),
                 Err(error) => {
                     failure = Some(error.into());
@@ -170,7 +171,7 @@ pub(crate) fn open<S: Storage + Sync>(
     let mut journal = recovered.journal;
     let mut feed = match feed {
         Some(refill) => refill.feed,
-        None => open_feed(storage, snapshot_sequence, &mut notes)?,
+        None => open_feed(storage, file_bytes, snapshot_sequence, &mut notes)?,
     };
     if feed.sequence() > recovered.found.sequence {
         // An event reaches the feed only when its command is durable.
@@ -181,7 +182,7 @@ pub(crate) fn open<S: Storage + Sync>(
         }
         drop(feed);
         remove_feed(storage)?;
-        feed = FeedWriter::open(storage)?;
+        feed = FeedWriter::open_with(storage, file_bytes)?;
         notes.push("the event feed was ahead of the journal and begins anew".to_owned());
     }
     feed.flush()?;
@@ -255,10 +256,11 @@ struct Refill<'a, S: Storage> {
 impl<'a, S: Storage> Refill<'a, S> {
     fn open(
         storage: &'a S,
+        file_bytes: u64,
         snapshot_sequence: u64,
         notes: &mut Vec<String>,
     ) -> Result<Refill<'a, S>, JournalError> {
-        let feed = open_feed(storage, snapshot_sequence, notes)?;
+        let feed = open_feed(storage, file_bytes, snapshot_sequence, notes)?;
         Ok(Refill { storage, feed, payload: Vec::new(), kept: 0, failure: None })
     }
 
@@ -288,10 +290,11 @@ impl<'a, S: Storage> Refill<'a, S> {
 /// read.
 fn open_feed<S: Storage>(
     storage: &S,
+    file_bytes: u64,
     snapshot_sequence: u64,
     notes: &mut Vec<String>,
 ) -> Result<FeedWriter<S>, JournalError> {
-    let feed = FeedWriter::open(storage)?;
+    let feed = FeedWriter::open_with(storage, file_bytes)?;
     if feed.sequence() >= snapshot_sequence {
         return Ok(feed);
     }
@@ -302,7 +305,7 @@ fn open_feed<S: Storage>(
     ));
     drop(feed);
     remove_feed(storage)?;
-    FeedWriter::open(storage)
+    FeedWriter::open_with(storage, file_bytes)
 }
 
 pub(crate) fn notes_on_damaged(damaged: &[String], used: u64) -> Vec<String> {

@@ -260,6 +260,38 @@ impl Board {
         self.markets[place].series[resolution as usize].restore(time, candle);
     }
 
+    /// First second of the candle of `resolution` that `time` lies in.
+    pub fn bucket_start(&self, resolution: Resolution, time: i64) -> i64 {
+        match resolution {
+            Resolution::Second => time,
+            Resolution::Minute => time.div_euclid(60) * 60,
+            Resolution::Hour => time.div_euclid(3_600) * 3_600,
+            Resolution::Day => self.zone.day_start(self.zone.day_of(time)),
+        }
+    }
+
+    /// Makes the candles of each length that has none from those of the next shorter one. Each goes by the
+    /// second that it begins at: where hours do not begin at midnight, days want minutes.
+    pub fn derive_longer(&mut self, place: usize) {
+        for (shorter, &longer) in (0..).zip(&Resolution::ALL[1..]) {
+            let series = &self.markets[place].series;
+            if series[longer as usize].iter().len() > 0 {
+                continue;
+            }
+            let mut joined: Vec<(i64, Candle)> = Vec::new();
+            for (time, candle) in series[shorter].iter() {
+                let start = self.bucket_start(longer, time);
+                match joined.last_mut() {
+                    Some((last, all)) if *last == start => all.join(candle),
+                    _ => joined.push((start, *candle)),
+                }
+            }
+            for (time, candle) in joined {
+                self.markets[place].series[longer as usize].restore(time, candle);
+            }
+        }
+    }
+
     /// Puts a stored deal back; the oldest comes first.
     pub fn restore_deal(&mut self, place: usize, deal: Deal) {
         self.markets[place].recent.push(deal);

@@ -75,6 +75,13 @@ impl Candle {
         }
     }
 
+    /// Whether no price is below `low` or above `high`.
+    pub fn is_consistent(&self) -> bool {
+        let is_above = |price: Number| !price.is_less(self.low);
+        let is_below = |price: Number| !self.high.is_less(price);
+        [self.open, self.close].into_iter().all(|price| is_above(price) && is_below(price))
+    }
+
     /// Price before the first deal.
     pub fn open(&self) -> Decimal {
         self.open.value()

@@ -84,7 +84,7 @@ impl Series {
     }
 
     /// All of them, ascending.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (i64, &Candle)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (i64, &Candle)> + DoubleEndedIterator {
         self.candles.iter().map(|(time, candle)| (*time, candle))
     }
 

@@ -278,3 +278,29 @@ fn days_of_23_and_25_hours_hold_their_own_deals() {
         }
     }
 }
+
+#[test]
+fn longer_candles_are_made_of_the_next_shorter_ones() {
+    let berlin = Zone::new(3_600, &[(1_774_746_000, 7_200), (1_792_890_000, 3_600)]).unwrap();
+    let mut whole = Board::new(Options::default(), berlin.clone());
+    whole.list("BTCUSDT");
+    // Over a midnight that comes 23 hours after the one before.
+    for id in 1..=500u64 {
+        let second = 1_774_738_700 + id.cast_signed() * 331;
+        let price = (1_000 + id * 7_919 % 101).to_string();
+        whole.apply(0, &deal(id, second, &price, "0.5"));
+    }
+    for shortest in [Resolution::Second, Resolution::Minute, Resolution::Hour] {
+        let mut derived = Board::new(Options::default(), berlin.clone());
+        derived.list("BTCUSDT");
+        for (time, candle) in whole.candles(0, shortest).iter() {
+            derived.restore_candle(0, shortest, time, *candle);
+        }
+        derived.derive_longer(0);
+        for resolution in &Resolution::ALL[shortest as usize..] {
+            let ours: Vec<_> = derived.candles(0, *resolution).iter().collect();
+            let theirs: Vec<_> = whole.candles(0, *resolution).iter().collect();
+            assert_eq!(ours, theirs, "{resolution:?} of {shortest:?}");
+        }
+    }
+}

@@ -123,3 +123,19 @@ def test_a_store_is_cleaned_soon_after_a_start(
         work.cancel()
 
     asyncio.run(play())
+
+
+def test_a_store_that_lost_everything_is_written_anew_without_a_new_deal(keeper: Keeper) -> None:
+    async def play() -> None:
+        store = store_of(keeper)
+        keeper.board.apply_messages([message(1)])
+        await keeper.flush()
+        store.found, store.deals, store.candles = None, [], {}
+        await keeper.flush()
+        assert store.deals == [1]
+        assert await store.holds(Position(offset=1, number=1))
+        assert keeper.rebuilds == 1
+        await keeper.flush()
+        assert keeper.rebuilds == 1
+
+    asyncio.run(play())
