@@ -93,9 +93,10 @@ def load_service(name: str) -> "Service[Any]":
 def _add_service(name: str, summary: str) -> None:
     @app.command(name, help=summary, rich_help_panel="Services")
     def serve(config: ConfigFile) -> None:
+        from viabtc.service.run import leave
         from viabtc.service.run import main as run_service
 
-        raise SystemExit(run_service(load_service(name), config))
+        leave(run_service(load_service(name), config))
 
 
 for _name, _summary in SERVICES.items():
@@ -114,6 +115,7 @@ def matchengine(
         ),
     ] = False,
 ) -> None:
+    from viabtc.service.run import leave
     from viabtc.service.run import main as run_service
 
     service = load_service("matchengine")
@@ -122,7 +124,7 @@ def matchengine(
         settings, findings = service.read(path)
         return replace(settings, take_over=take_over or settings.take_over), findings
 
-    raise SystemExit(run_service(replace(service, read=read), config))
+    leave(run_service(replace(service, read=read), config))
 
 
 def start_in_background(service: str) -> int:
@@ -148,6 +150,7 @@ def run(
 ) -> None:
     """Run the whole exchange in one process."""
     from viabtc.embedded import compose, settings
+    from viabtc.service.run import leave
 
     places = settings.Places(
         http=_place("--http", http),
@@ -156,7 +159,7 @@ def run(
         rpc=_place("--rpc", rpc),
         console=_place("--console", console),
     )
-    raise SystemExit(compose.main(settings.run_settings(config, data, places)))
+    leave(compose.main(settings.run_settings(config, data, places)))
 
 
 @app.command("check-config")

@@ -5,14 +5,17 @@ Data ports serve before the control app is imported; stopping goes the other way
 
 import asyncio
 import contextlib
+import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from viabtc.edges import systemd
 from viabtc.service import logs
@@ -155,6 +158,18 @@ def main(service: Service[S], path: Path, *, has_terminal: bool = True) -> int:
         return code
 
     return run(serve)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process of a service that has stopped: everything is closed, sealed and written.
+
+    Taking the interpreter apart would cost 0.15 s of processor more, for which services that stop
+    together wait in a row.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def listen(host: str, port: int, what: str, *, is_shared: bool = False) -> socket.socket:
