@@ -21,6 +21,14 @@ class StartError(CoreError):
 class UnavailableError(CoreError):
     """The engine stopped or refuses work."""
 
+def validate_params(params: bytes) -> None:
+    """Checks the parameters of a call (a JSON array), which services read strictly.
+
+    Raises:
+        ValueError: they hold U+0000, an integer beyond 64 bits, or too many levels: a service
+            closes the connection that brings them.
+    """
+
 def validate_config(config: str) -> None:
     """Checks assets and markets of a matchengine configuration (JSON text).
 

@@ -1,5 +1,6 @@
 """The public API against a running exchange: identities, refusals with numbers, cursors."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -234,6 +235,32 @@ def test_every_route_knows_who_may(
     assert response.status_code == status
     if not response.is_success:
         assert response.json()["error"]["code"]
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "detail", [{"a": "\0"}, {"\0": 1}, {"a": 2**64}, {"a": nested(200)}, {"a": "\ud800"}]
+)
+def test_what_no_service_reads_is_refused_before_it_is_sent(
+    anybody: As, detail: dict[str, Any]
+) -> None:
+    update = {"user": 9, "asset": "BTC", "reason": "odd", "reason_id": 1, "change": "1"}
+    body = json.dumps({**update, "detail": detail}).encode()
+    response = anybody("admin").post(
+        "/admin/balance-updates", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert refusal(response)[:2] == (400, "invalid_argument")
+
+
+def test_a_null_character_in_an_address_is_refused(anybody: As) -> None:
+    asked = anybody("user-1").get("/balances/history", params={"reason": "\0"})
+    assert refusal(asked)[:2] == (400, "invalid_argument")
 
 
 def test_a_wrong_token_is_nobody(anybody: As) -> None:

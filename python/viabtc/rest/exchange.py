@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from viabtc import _core
 from viabtc.contract.errors import ErrorCode
 from viabtc.contract.methods import BY_NAME
 from viabtc.edges.rpc import LinkDownError, LinkTimeoutError
@@ -80,7 +81,7 @@ class Exchange:
         if service is None:
             raise ApiError("service_unavailable", f"{row.owner} is not configured")
         try:
-            body = await service.call(row.command, _encode(params))
+            body = await service.call(row.command, _checked(params))
         except LinkDownError as error:
             raise ApiError("service_unavailable", f"{row.owner} cannot be reached") from error
         except LinkTimeoutError as error:
@@ -147,6 +148,24 @@ class Exchange:
             self._state_from = now + _STATE_AGAIN_S
             return frozenset()
         return frozenset(state["halted"])
+
+
+def _checked(params: tuple[object, ...]) -> bytes:
+    """Parameters as services read them: a call that they cannot read ends the calls of everybody.
+
+    Raises:
+        ApiError: they hold what no service reads.
+    """
+    try:
+        text = _encode(params)
+        _core.validate_params(text)
+    except ValueError as error:
+        raise ApiError(
+            "invalid_argument",
+            "a text holds U+0000 or half a character, an integer has more than 64 bits, or a"
+            " document is nested too deeply",
+        ) from error
+    return text
 
 
 def _market(row: Mapping[str, Any], halted: frozenset[str]) -> Market:

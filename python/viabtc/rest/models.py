@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 Number = Annotated[
     str,
@@ -19,6 +20,20 @@ SignedText = Annotated[
     str,
     StringConstraints(pattern=r"^-?[0-9]{1,20}(\.[0-9]{1,20})?$", max_length=42),
     Field(description="A decimal number as text, without exponent.", examples=["-0.25"]),
+]
+
+
+def _check_plane(text: str) -> str:
+    if text and max(text) > "\uffff":
+        raise PydanticCustomError("plane", "characters beyond U+FFFF cannot be kept")
+    return text
+
+
+KeptText = Annotated[
+    str,
+    AfterValidator(_check_plane),
+    # Not as a pattern: generators of requests expand such a class for seconds.
+    Field(description="Characters beyond U+FFFF are refused: no column keeps them."),
 ]
 
 UserId = Annotated[int, Field(ge=1, le=2**32 - 1)]
@@ -183,7 +198,7 @@ class BalanceUpdate(Strict):
 
     user: UserId
     asset: str = Field(max_length=15)
-    reason: str = Field(min_length=1, max_length=30, pattern=r"^[^\U00010000-\U0010ffff]*$")
+    reason: KeptText = Field(min_length=1, max_length=30)
     reason_id: Annotated[int, Field(ge=0, le=2**63 - 1)]
     change: SignedText
     detail: dict[str, Any] = Field(default_factory=dict)
@@ -191,11 +206,10 @@ class BalanceUpdate(Strict):
 
 Decimals = Annotated[int, Field(ge=0, le=20)]
 Note = Annotated[
-    str,
+    KeptText,
     Field(
         max_length=200,
-        pattern=r"^[^\U00010000-\U0010ffff]*$",
-        description="Why, for those who look later.",
+        description="Why, for those who look later. Characters beyond U+FFFF are refused.",
         examples=["planned upgrade"],
     ),
 ]

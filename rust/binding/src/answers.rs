@@ -13,6 +13,12 @@ use viabtc_wire::reply::{write_common_error, write_success};
 
 use crate::wake::Wake;
 
+/// Checks that services read these parameters; they close connections that bring others.
+#[pyfunction]
+pub(crate) fn validate_params(params: &[u8]) -> PyResult<()> {
+    read_array(params).map(drop).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
 /// Questions to one service of this process, on their way to Python and back.
 #[pyclass(frozen, module = "viabtc._core")]
 pub(crate) struct Answers {
