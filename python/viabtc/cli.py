@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from viabtc import __version__
+from viabtc.auditlog import audit_log_app
 from viabtc.changes import asset_app, market_app
 from viabtc.protocol.addresses import Place, read_place
 from viabtc.service.failure import EXIT_CONFIGURATION, EXIT_FAULT, StartFailure, core_failures
@@ -34,6 +35,7 @@ klines_app = typer.Typer(no_args_is_help=True, help="Check and rebuild market da
 app.add_typer(klines_app, name="klines")
 app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
+app.add_typer(audit_log_app, name="audit-log")
 
 ConfigFile = Annotated[
     Path, typer.Argument(help="The service's configuration file.", show_default=False)

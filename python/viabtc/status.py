@@ -29,7 +29,7 @@ _LOOK_S: Final = 0.2
 
 _SHOWN: Final = (
     *("sequence", "epoch", "digest", "order_id", "deal_id", "halt", "halted_markets", "way_back"),
-    *("sums", "projections", "links", "spooled_bytes"),
+    *("sums", "projections", "links", "spooled_bytes", "audit_log"),
 )
 """What the table tells of a service's status, where it has it."""
 

@@ -23,6 +23,7 @@ from typing import Final, NoReturn
 from harness.processes import Running
 from viabtc.cli import load_service
 from viabtc.service import logs, run
+from viabtc.service.auditlog import open_audit_log
 from viabtc.service.control import build_control
 
 MODULES: Final = (
@@ -120,7 +121,8 @@ def main() -> None:
     for name in MODULES:
         importlib.import_module(name)
     # FastAPI compiles patterns when the first app is built and when the first request comes.
-    build_control("none", run.Part(), logs.set_up("none", logs.TERMINAL))
+    written = logs.set_up("none", logs.TERMINAL)
+    build_control("none", run.Part(), written, open_audit_log(Path("audit"), written.log))
     inspect.getsource(build_control)
     gc.freeze()
     for line in sys.stdin:

@@ -47,7 +47,7 @@ def _read(root: Section) -> AccesshttpSettings:
     root.idle("the services lay replies out", "debug")
     root.leave("viabtc")
     own = root.section("viabtc", is_required=False)
-    own.leave("control", "log_format")
+    own.leave("control", "log_format", "audit_log")
     server, monitor = root.section("svr"), root.section("monitor")
     monitor.idle("what comes is discarded", "max_pkg_size")
     settings = AccesshttpSettings(

@@ -62,7 +62,7 @@ def _read(root: Section) -> AccesswsSettings:
     root.idle("answers are never older than their question", "cache_timeout")
     root.leave("viabtc")
     own = root.section("viabtc", is_required=False)
-    own.leave("control", "log_format")
+    own.leave("control", "log_format", "audit_log")
     server, monitor = root.section("svr"), root.section("monitor")
     monitor.idle("what comes is discarded", "max_pkg_size")
     server.idle(_SIZED, "read_mem", "write_mem")

@@ -82,7 +82,7 @@ def _read(root: Section, path: Path) -> AlertcenterSettings:
     common = read_common(root, CONTROL, has_alert=False)
     server = root.section("svr")
     own = root.section("viabtc", is_required=False)
-    own.leave("control", "log_format")
+    own.leave("control", "log_format", "audit_log")
     settings = AlertcenterSettings(
         common=common,
         bind=server.addresses("bind", ("tcp", "udp")),

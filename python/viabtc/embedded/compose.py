@@ -19,6 +19,7 @@ from viabtc.matchengine.slices import SlicePlace
 from viabtc.matchengine.snapshots import Slicing
 from viabtc.protocol.addresses import Place
 from viabtc.service import logs, run
+from viabtc.service.auditlog import AuditLog, open_audit_log
 from viabtc.service.failure import EXIT_OK, core_failures
 from viabtc.service.projection import keep_positions
 from viabtc.service.tokens import ADMIN, Tokens, open_tokens
@@ -55,6 +56,7 @@ class ExchangePart(run.Part):
         history: HistoryPart,
         door: _core.FrontDoor,
         hub: HubPart,
+        audit: AuditLog,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -64,6 +66,7 @@ class ExchangePart(run.Part):
         self.hub = hub
         self.times: Histogram | None = None
         """Of the API, once it is there."""
+        self.audit = audit
 
     def is_alive(self) -> bool:
         return self.engine.is_alive() and self.market.is_alive() and self.history.is_alive()
@@ -81,7 +84,8 @@ class ExchangePart(run.Part):
 
     def status(self) -> dict[str, Any]:
         ports = {"http": self.door.addresses, "websocket": self.hub.hub.addresses}
-        return {**self.engine.status(), **ports, "market": self.market.status()}
+        own = {"market": self.market.status(), "audit_log": self.audit.state()}
+        return {**self.engine.status(), **ports, **own}
 
     def figures(self) -> Mapping[str, run.Figures]:
         return {
@@ -150,6 +154,7 @@ def main(settings: RunSettings) -> int:
             if settings.is_demo:
                 fill(engine.engine)
             tokens = open_tokens(settings.engine.data / "tokens")
+            audit = open_audit_log(settings.engine.data / "audit", log)
             backends = Backends(engine.engine, market.board, history.service.answers)
             hub = await stack.enter_async_context(
                 open_hub(backends, settings.engine.data, settings.places.ws, tokens)
@@ -160,7 +165,7 @@ def main(settings: RunSettings) -> int:
             }
             keeping = asyncio.create_task(keep_positions(settings.engine.data, positions, log))
             stack.push_async_callback(run.cancel, keeping)
-            part = ExchangePart(settings, engine, market, history, door, hub)
+            part = ExchangePart(settings, engine, market, history, door, hub, audit)
             remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
             link = await stack.enter_async_context(open_link(remote, _TIMEOUT_S))
             callers: dict[str, Caller] = {
@@ -180,7 +185,10 @@ def main(settings: RunSettings) -> int:
 
 
 def _build_app(
-    part: ExchangePart, callers: Mapping[str, "Caller"], tokens: Tokens, written: logs.Logs
+    part: ExchangePart,
+    callers: Mapping[str, "Caller"],
+    tokens: Tokens,
+    written: logs.Logs,
 ) -> "FastAPI":
     # Imported when the data ports already serve.
     from viabtc.contract.asyncapi import asyncapi
@@ -200,7 +208,7 @@ def _build_app(
         page = PageSettings(websocket_port=port, market=MARKET, identities=identities)
     part.times = new_times()
     desk = Desk(Exchange(callers), part.settings.fees, OrderPace(part.settings.pace))
-    app = build_app(desk, tokens, page, part.times)
+    app = build_app(desk, tokens, part.audit, page, part.times)
 
     @app.get("/openrpc.json", include_in_schema=False)
     async def methods() -> dict[str, Any]:
@@ -210,7 +218,7 @@ def _build_app(
     async def channels() -> dict[str, Any]:
         return asyncapi(__version__)
 
-    app.mount("/control", build_control("run", part, written))
+    app.mount("/control", build_control("run", part, written, part.audit))
     return app
 
 

@@ -54,7 +54,7 @@ def read_marketprice(path: Path) -> tuple[MarketpriceSettings, Findings]:
 def _read(root: Section) -> MarketpriceSettings:
     common = read_common(root, CONTROL)
     own = root.section("viabtc", is_required=False)
-    own.leave("control", "log_format")
+    own.leave("control", "log_format", "audit_log")
     server, deals = root.section("svr"), root.section("deals")
     deals.idle("the position stands in Redis", "offset")
     deals.idle("batches are bounded", "limit")

@@ -112,7 +112,7 @@ def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSetting
     root.idle("one session writes each database, many rows a statement", "history_thread")
     root.idle("depth is always fresh", "cache_timeout")
     own = root.section("viabtc", is_required=False)
-    own.leave("control", "log_format", "update_window_days")
+    own.leave("control", "log_format", "audit_log", "update_window_days")
     # Of the market data of `viabtc run`.
     own.leave("timezone", "first_candle_zero", "limits")
     engine = EngineSettings(

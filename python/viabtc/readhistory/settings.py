@@ -51,7 +51,7 @@ def _read(root: Section) -> ReadhistorySettings:
     )
     server.idle("the system sizes socket buffers", "read_mem", "write_mem")
     own = root.section("viabtc", is_required=False)
-    own.leave("control", "log_format")
+    own.leave("control", "log_format", "audit_log")
     for section in (server, own, root):
         section.close()
     return settings

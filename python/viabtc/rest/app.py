@@ -8,14 +8,18 @@ from viabtc.rest.context import Desk
 from viabtc.rest.errors import add_handlers
 from viabtc.rest.limits import BodyLimit
 from viabtc.rest.pages import PageSettings, add_page
+from viabtc.rest.requestid import RequestId
 from viabtc.rest.routes import account, admin, changes, market, orders, udf
 from viabtc.rest.times import Timed
+from viabtc.service.auditlog import AuditLog
 from viabtc.service.tokens import Tokens
 
 PREFIX = "/api/v1"
 
 
-def build_app(desk: Desk, tokens: Tokens, page: PageSettings, times: Histogram) -> FastAPI:
+def build_app(
+    desk: Desk, tokens: Tokens, audit: AuditLog, page: PageSettings, times: Histogram
+) -> FastAPI:
     """Builds the app in front of an exchange; `times` gets those of its requests."""
     app = FastAPI(
         title="viabtc",
@@ -27,9 +31,11 @@ def build_app(desk: Desk, tokens: Tokens, page: PageSettings, times: Histogram) 
         redoc_url=None,
     )
     app.state.tokens = tokens
+    app.state.audit = audit
     app.state.desk = desk
     add_handlers(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(RequestId)
     app.add_middleware(Timed, times=times, prefix=PREFIX)
     # The busiest first: a request is compared with one route after the other.
     for routes in (orders, market, account, udf, admin, changes):

@@ -6,12 +6,19 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from viabtc.rest.errors import ApiError
-from viabtc.service.tokens import ADMIN, Identity, Tokens
+from viabtc.service.tokens import Identity, Tokens
 
 _bearer = HTTPBearer(auto_error=False, description="A token of the exchange.")
 
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def caller_of(request: Request) -> Identity | None:
+    """Who the token of a request stands for; None without one that somebody has."""
+    tokens: Tokens = request.app.state.tokens
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return tokens.identity_of(token.strip()) if scheme.lower() == "bearer" else None
 
 
 def _identity(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Identity:
@@ -46,9 +53,10 @@ async def admin(request: Request, credentials: Credentials) -> str:
     Raises:
         ApiError: the token is a user's.
     """
-    if not _identity(request, credentials).is_admin:
+    who = _identity(request, credentials)
+    if not who.is_admin:
         raise ApiError("forbidden", "this needs the administrator's token")
-    return ADMIN
+    return who.actor
 
 
 User = Annotated[int, Depends(user)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from viabtc.edges.rpc import Link, open_link
 from viabtc.rest.settings import RestSettings, read_rest
 from viabtc.service import run
+from viabtc.service.auditlog import AuditLog, open_audit_log
 from viabtc.service.tokens import open_tokens
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 class RestPart(run.Part):
     """The API and its links."""
 
-    def __init__(self, links: Mapping[str, Link], times: "Histogram") -> None:
+    def __init__(self, links: Mapping[str, Link], audit: AuditLog, times: "Histogram") -> None:
         self._links = links
+        self._audit = audit
         self._times = times
 
     def is_ready(self) -> bool:
@@ -29,7 +31,10 @@ class RestPart(run.Part):
         return True
 
     def status(self) -> dict[str, Any]:
-        return {"links": {name: link.is_connected for name, link in self._links.items()}}
+        return {
+            "links": {name: link.is_connected for name, link in self._links.items()},
+            "audit_log": self._audit.state(),
+        }
 
     def figures(self) -> Mapping[str, run.Figures]:
         return {"link_up": {name: link.is_connected for name, link in self._links.items()}}
@@ -39,8 +44,9 @@ class RestPart(run.Part):
 
 
 @contextlib.asynccontextmanager
-async def _open(settings: RestSettings, _log: Any) -> AsyncIterator[RestPart]:
+async def _open(settings: RestSettings, log: Any) -> AsyncIterator[RestPart]:
     tokens = open_tokens(settings.tokens)
+    audit = open_audit_log(settings.common.audit_log, log)
     async with contextlib.AsyncExitStack() as stack:
         sock = stack.enter_context(run.listen(*settings.bind, "the public API", is_shared=True))
         links = {
@@ -56,9 +62,9 @@ async def _open(settings: RestSettings, _log: Any) -> AsyncIterator[RestPart]:
 
         times = new_times()
         desk = Desk(Exchange(links), settings.fees, OrderPace(settings.pace))
-        app = build_app(desk, tokens, PageSettings(), times)
+        app = build_app(desk, tokens, audit, PageSettings(), times)
         await stack.enter_async_context(run.serving(app, sock))
-        yield RestPart(links, times)
+        yield RestPart(links, audit, times)
 
 
 SERVICE = run.Service("rest", read_rest, _open)

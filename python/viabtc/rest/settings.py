@@ -46,7 +46,7 @@ def read_rest(path: Path) -> tuple[RestSettings, Findings]:
 def _read(root: Section, path: Path) -> RestSettings:
     common = read_common(root, CONTROL)
     own = root.section("viabtc", is_required=False)
-    own.leave("control", "log_format")
+    own.leave("control", "log_format", "audit_log")
     server = root.section("svr")
     fees = root.section("fees", is_required=False)
     limits = root.section("limits", is_required=False)

@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 
 from viabtc import __version__
 from viabtc.protocol.logline import LEVELS
+from viabtc.service.auditlog import ASKED, DONE, AuditLog, AuditLogError
 from viabtc.service.logs import Logs
 from viabtc.service.run import Figures, Part
 
@@ -36,8 +37,8 @@ _BUCKET: Final = re.compile(r"(?P<name>.+)_us_bucket_(?P<us>\d+|inf)")
 """A figure that counts what took at most so many microseconds."""
 
 
-def build_control(service: str, part: Part, written: Logs) -> FastAPI:
-    """Builds the app of the service called `service` over what it is made of, and its log."""
+def build_control(service: str, part: Part, written: Logs, audit: AuditLog) -> FastAPI:
+    """Builds the app of the service called `service` over what it is made of, and its logs."""
     app = FastAPI(title=f"viabtc {service} control", openapi_url="/openapi.json")
     started_s = time.time()
 
@@ -76,6 +77,14 @@ def build_control(service: str, part: Part, written: Logs) -> FastAPI:
         """Figures in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
+    _add_levels(app, service, written, audit)
+    part.extend(app)
+    return app
+
+
+def _add_levels(app: FastAPI, service: str, written: Logs, audit: AuditLog) -> None:
+    """Levels of the log, looked at and changed while the service runs."""
+
     @app.get("/log/levels")
     def show_levels() -> dict[str, list[str]]:
         """Levels whose lines are written."""
@@ -90,11 +99,13 @@ def build_control(service: str, part: Part, written: Logs) -> FastAPI:
             raise HTTPException(
                 422, f"no level: {', '.join(sorted(unknown))}; right would be {right}"
             )
-        written.set_levels(set(levels))
+        try:
+            await audit.write(service, "log levels", levels, ASKED)
+            written.set_levels(set(levels))
+            await audit.write(service, "log levels", None, DONE)
+        except AuditLogError as error:
+            raise HTTPException(503, "the audit log cannot be written") from error
         return show_levels()
-
-    part.extend(app)
-    return app
 
 
 def _registry(*collectors: Collector) -> CollectorRegistry:

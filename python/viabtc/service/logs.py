@@ -163,6 +163,7 @@ def set_up(service: str, settings: LogSettings, alert: AlertSettings | None = No
     structlog.configure(
         processors=[
             _Filter(levels),
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.CallsiteParameterAdder(_CALLSITE),
             *([] if alert is None else [_Alerts(alert)]),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeV
 
 from viabtc.edges import systemd
 from viabtc.service import logs
+from viabtc.service.auditlog import open_audit_log
 from viabtc.service.failure import EXIT_FAULT, EXIT_OK, StartFailure
 from viabtc.service.sections import Common, raise_limits
 from viabtc.service.settings import Findings
@@ -130,6 +131,7 @@ def main(service: Service[S], path: Path, *, has_terminal: bool = True) -> int:
     raise_limits(common)
     written = logs.set_up(service.name, common.log, common.alert)
     log = written.log
+    audit = open_audit_log(common.audit_log, log)
     for finding in findings.warnings():
         log.warning("configuration", key=finding.key, what=finding.what, right=finding.right)
 
@@ -144,7 +146,7 @@ def main(service: Service[S], path: Path, *, has_terminal: bool = True) -> int:
                 from viabtc.service.control import build_control
 
                 await stack.enter_async_context(
-                    serving(build_control(service.name, part, written), control)
+                    serving(build_control(service.name, part, written, audit), control)
                 )
             log.info("server start", vip=True, **part.status())
             print("server start", flush=True)  # noqa: T201 - the original's line for its operator

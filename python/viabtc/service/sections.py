@@ -2,8 +2,9 @@
 
 import resource
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from viabtc.protocol.addresses import Place
+from viabtc.protocol.addresses import Place, read_place
 from viabtc.protocol.logline import read_levels
 from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
 from viabtc.service.logfile import Rotation
@@ -40,6 +41,8 @@ class Common:
 
     log: LogSettings
     alert: AlertSettings | None
+    audit_log: Path
+    """What administrators did."""
     control: Place | None
     """Health, metrics and administration; None for no control app."""
     file_limit: int = 0
@@ -48,7 +51,7 @@ class Common:
 
 
 def read_common(root: Section, control: str, *, has_alert: bool = True) -> Common:
-    """Reads `process`, `log`, `alert` and `viabtc.control`.
+    """Reads `process`, `log`, `alert`, and of `viabtc` what all have.
 
     Args:
         root: The whole file.
@@ -80,7 +83,10 @@ def read_common(root: Section, control: str, *, has_alert: bool = True) -> Commo
     is_originals = "viabtc" not in root.data
     form = own.word("log_format", "original" if is_originals else "json", "json", "original")
     settings = LogSettings(path, levels, form, has_pid, rotation)
-    return Common(settings, alert, own.place("control", control), *limits)
+    # A log that is sent to a place leaves no folder behind.
+    beside = "audit" if read_place(path) else f"{path}.audit"
+    audit_log = Path(own.text("audit_log", beside))
+    return Common(settings, alert, audit_log, own.place("control", control), *limits)
 
 
 def raise_limits(common: Common) -> None:

@@ -35,6 +35,11 @@ class Identity:
         """Whether administration is allowed."""
         return self.user is None
 
+    @property
+    def actor(self) -> str:
+        """Who it is in journal and audit log."""
+        return ADMIN if self.user is None else f"{_USER}{self.user}"
+
 
 class Tokens:
     """The tokens of a file."""

@@ -4,12 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
+from viabtc.rest.audited import AuditedRoute
 from viabtc.rest.context import Ex, check_decimals
 from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.keys import admin
 from viabtc.rest.models import Balance, BalanceUpdate, Done
 
-router = APIRouter(prefix="/admin", tags=["administration"], dependencies=[Depends(admin)])
+router = APIRouter(
+    prefix="/admin",
+    tags=["administration"],
+    dependencies=[Depends(admin)],
+    route_class=AuditedRoute,
+)
 
 _ADMIN = ("unauthenticated", "forbidden", "not_found")
 

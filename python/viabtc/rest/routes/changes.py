@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 
+from viabtc.rest.audited import AuditedRoute
 from viabtc.rest.context import Ex
 from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.exchange import Exchange
@@ -19,7 +20,12 @@ from viabtc.rest.models import (
     State,
 )
 
-router = APIRouter(prefix="/admin", tags=["administration"], dependencies=[Depends(admin)])
+router = APIRouter(
+    prefix="/admin",
+    tags=["administration"],
+    dependencies=[Depends(admin)],
+    route_class=AuditedRoute,
+)
 
 _ADMIN = ("unauthenticated", "forbidden", "not_found")
 
