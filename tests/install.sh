@@ -6,9 +6,12 @@ packages=(
     chromium
     curl
     default-jre-headless
+    faketime
+    iproute2
     libfuse2
     mariadb-server
     maven
+    nftables
     nginx-light
     openssl
     prometheus
@@ -17,6 +20,7 @@ packages=(
     redis-server
     strace
     systemd
+    util-linux
     wrk
     xz-utils
 )

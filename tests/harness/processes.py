@@ -3,11 +3,12 @@
 import contextlib
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -208,11 +209,23 @@ def split(address: str) -> Place:
     return host, int(port)
 
 
-def spawn(arguments: Sequence[str], output: Path) -> Running:
-    """Starts a command of ours as everybody does, with everything it says in a file."""
+def spawn(
+    arguments: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
+) -> Running:
+    """Starts a command of ours as everybody does, with everything it says in a file.
+
+    Args:
+        arguments: Of the command.
+        output: The file.
+        environment: Variables beside those of the test.
+    """
     with output.open("ab") as file:
         process = subprocess.Popen(
-            [*VIABTC, *arguments], stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            [*VIABTC, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env={**os.environ, **(environment or {})},
         )
     _started.append(process)
     return process
