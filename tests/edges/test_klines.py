@@ -10,13 +10,22 @@ from typing import Any, Final
 
 import pytest
 
-from edges.test_marketprice import MARKETS, Market, check, plain, unique, until_counted
+from edges.test_marketprice import (
+    MARKETS,
+    Market,
+    check,
+    dump,
+    plain,
+    unique,
+    until_counted,
+)
 from harness.candles import Deal, candles, filled, numbers
 from harness.configs import three_markets
 from harness.http import Connection
 from harness.kafka import Broker, Publisher
 from harness.processes import VIABTC, start_exchange, start_marketprice
 from harness.redis_cluster import Node
+from harness.site import listing
 
 CANDLES: Final = "time,market,interval,open,close,high,low,volume,deal"
 
@@ -91,6 +100,32 @@ def test_a_damaged_candle_is_found_and_mended(
         until_counted(server, market.offset)
         check(server, client, market.deals)
     assert server.stop() == 0, server.said()
+
+
+def test_first_candles_at_0_are_verified_and_written_anew_as_they_were(
+    tmp_path: Path, broker: Broker, publisher: Publisher, redis: Node, seed: int
+) -> None:
+    topic = unique("zero")
+    market = Market(publisher, topic, random.Random(seed))
+    config = tmp_path / "marketprice.json"
+    # One market is known before its first deal, the other is heard of by it.
+    with listing(MARKETS[:1]) as door, redis.client() as client:
+        keys = {**plain(redis, broker, topic), "accesshttp": door}
+        server = start_marketprice(tmp_path, keys, {**OWN, "first_candle_zero": True})
+        server.until(lambda: server.status()["markets"] == 1)
+        market.send(100)
+        until_counted(server, market.offset)
+        assert server.stop() == 0, server.said()
+        stored = dump(client)
+        days = [json.loads(min(stored[f"k:{name}:1d"].items())[1]) for name in MARKETS]
+        assert days[0][0] == "0"
+        assert Decimal(days[1][0]) == market.deals[MARKETS[1]][0].price
+        code, said = tool("klines", "verify", config)
+        assert code == 0, said
+        client.flushall()
+        code, said = tool("klines", "rebuild", config)
+        assert code == 0, said
+        assert dump(client) == stored
 
 
 def test_past_deals_come_before_those_of_the_topic(

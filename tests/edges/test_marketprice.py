@@ -317,13 +317,6 @@ def test_a_redis_that_lost_everything_is_written_anew(
         server = start_marketprice(tmp_path, keys, own)
         until_counted(server, market.offset)
         check(server, client, market.deals)
-        # While it writes everything anew: half of it is worth nothing.
-        assert server.stop() == 0, server.said()
-        client.delete("viabtc:position", "k:offset", f"k:{MARKETS[0]}:1m")
-        client.set("viabtc:rewriting", 1)
-        server = start_marketprice(tmp_path, keys, own)
-        until_counted(server, market.offset)
-        check(server, client, market.deals)
     assert server.stop() == 0, server.said()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import pytest
+from redis.asyncio import Connection
 
 from harness.redis_cluster import Node
 from viabtc.edges.redis import RedisSettings, open_redis
@@ -65,6 +66,44 @@ def test_what_is_old_is_neither_read_nor_kept_but_days_are(redis: Node) -> None:
     with redis.client() as client:
         assert {length: client.hlen(f"k:{NAME}:{length}") for length in LENGTHS} == expected
         assert {int(field) for field in client.hkeys(f"k:{NAME}:1s")} == set(range(14_000, 15_000))
+
+
+def test_what_is_written_anew_is_there_wholly_or_not_at_all(
+    redis: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, fresh = [60, 120], list(range(60, 12_000, 60))
+    sent = 0
+    fails_at = 0
+    send = Connection.send_packed_command
+
+    async def send_or_fail(connection: Any, *arguments: Any, **options: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent >= fails_at:
+            raise ConnectionResetError
+        await send(connection, *arguments, **options)
+
+    for attempt in range(1, 200):
+        with redis.client() as client:
+            client.flushall()
+            save(redis, old, Position(offset=1))
+            with monkeypatch.context() as patch:
+                patch.setattr(Connection, "send_packed_command", send_or_fail)
+                sent, fails_at = 0, attempt
+                try:
+                    act(redis, lambda store: store.replace(changes(fresh), Position(offset=2)))
+                except StoreError:
+                    expected = (Position(offset=1), old)
+                else:
+                    expected = (Position(offset=2), fresh)
+            position, markets = load(redis)
+            found = [sorted(time for time, _ in rows) for rows in markets[NAME].candles.values()]
+            assert (position, found) == (expected[0], [expected[1]] * 4), attempt
+            assert not client.keys("viabtc:new:*")
+        if expected[1] == fresh:
+            break
+    assert expected[1] == fresh, "it never came to an end"
+    assert attempt > 8, "every step failed once"
 
 
 @pytest.mark.parametrize("field", ["", "x", "-60", "1.5", "9" * 5_000])

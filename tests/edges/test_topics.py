@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from redis import Redis
 
+from edges.test_marketprice import dump
 from golden.transcript import engine_calls
 from harness.kafka import Broker, records
+from harness.original_prices import Original
 from harness.places import shared
 from harness.processes import Server, spawn_matchengine, start_marketprice, start_matchengine
 from harness.redis_cluster import Node
@@ -306,4 +309,30 @@ def test_market_data_of_a_whole_deployment_are_as_recorded(
             last = call(client, "market.last", market)["result"]
             assert last == recorded[-1][6]
     assert price.stop() == 0, price.said()
+    # An original makes the same of our engine's messages, and refuses none of them.
+    original = Original(())
+    for record in records(own_broker.place, "deals"):
+        assert original.take(record.offset, record.payload), record
+    with redis.client() as ours, Redis(port=redis.port, db=1) as theirs:
+        original.flush(theirs)
+        assert readable(ours) == readable(theirs)
     assert engine.stop() == 0, engine.said()
+
+
+def readable(client: Any) -> dict[str, Any]:
+    """Every key of an original's, with numbers by their value."""
+    values = {
+        key: value
+        for key, value in dump(client).items()
+        if key != "k:offset" and not key.startswith("viabtc:")
+    }
+    for key, value in values.items():
+        if isinstance(value, dict):
+            values[key] = {
+                field: [*map(Decimal, json.loads(text))] for field, text in value.items()
+            }
+        elif isinstance(value, list):
+            deals = [json.loads(text) for text in value]
+            numbers = [(Decimal(deal.pop("price")), Decimal(deal.pop("amount"))) for deal in deals]
+            values[key] = [*zip(deals, numbers, strict=True)]
+    return {**values, "k:offset": client.get("k:offset")}

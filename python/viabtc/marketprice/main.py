@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from viabtc import _core
-from viabtc.edges.httpclient import DoorError, connect
+from viabtc.edges.httpclient import DoorError
 from viabtc.edges.mysql import MysqlReader
 from viabtc.edges.redis import open_redis
 from viabtc.marketprice.board import new_board
 from viabtc.marketprice.follow import Follower
 from viabtc.marketprice.history import DealHistory
 from viabtc.marketprice.keeper import Keeper
+from viabtc.marketprice.listing import listed_markets
 from viabtc.marketprice.redis_store import RedisStore
 from viabtc.marketprice.settings import MarketpriceSettings, read_marketprice
 from viabtc.marketprice.store import StoreError
@@ -25,9 +26,6 @@ LIST_INTERVAL_S: Final = 60.0
 
 _LIST_RETRY_S: Final = 2.0
 """Pause after a look that failed."""
-
-_LIST_TIMEOUT_S: Final = 1.0
-"""Source: the original waits so long for the list."""
 
 _LOAD_ATTEMPTS: Final = 5
 """A failover in progress may cost the first ones."""
@@ -144,15 +142,11 @@ async def _load(keeper: Keeper, log: Any) -> None:
 async def _list_markets(board: _core.MarketBoard, door: Place, log: Any) -> None:
     """Makes the exchange's markets known, if its front door answers."""
     try:
-        async with asyncio.timeout(_LIST_TIMEOUT_S), connect(*door) as connection:
-            answer = await connection.call("market.list")
-    except (DoorError, OSError, TimeoutError) as error:
+        names = await listed_markets(door)
+    except (DoorError, OSError) as error:
         log.warning("the list of markets is not known yet", reason=str(error))
-        return
-    if answer.code is not None:
-        log.warning("the list of markets is not known yet", reason=answer.message)
-        return
-    await asyncio.to_thread(board.list_markets, [market["name"] for market in answer.result])
+    else:
+        await asyncio.to_thread(board.list_markets, names)
 
 
 async def _keep_listing(board: _core.MarketBoard, door: Place, log: Any) -> None:

@@ -7,7 +7,8 @@ one. A store may hold deals that never were in either: candles before the first 
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Final, TypedDict, cast
 
 from viabtc import _core
@@ -63,6 +64,8 @@ class Sources:
     topic: TopicReader
     history: DealHistory | None
     """For those that the topic does not hold any more."""
+    listed: frozenset[str] = frozenset()
+    """Markets that are known without a deal: their first candles may open at 0."""
 
 
 async def recompute(
@@ -89,7 +92,7 @@ async def recompute(
     last = bounds.end - 1 if end is None else end
     if last >= bounds.end:
         raise RebuildError(f"the topic ends at offset {bounds.end - 1}, and the store at {last}")
-    board = await new_board(settings, (), debug=False)
+    board = await new_board(settings, tuple(sources.listed), debug=False)
     for market, price in before.items():
         board.restore(market, {}, [], price)
     reader.seek(bounds.beginning)
@@ -179,6 +182,7 @@ async def from_sources(
     end = None if is_written or position is None else position.offset
     if not is_written and end is None:
         raise RebuildError("the store has counted no deal in, so there is nothing to compare")
+    sources = replace(sources, listed=_known_before_deals(sources.listed, markets))
     topic = await recompute(sources, settings, end, {})
     before = prices_before(markets, topic)
     if before:
@@ -186,6 +190,8 @@ async def from_sources(
     wanted = {
         name: merged(markets.get(name), fresh, kept_from, is_trimmed=topic.is_trimmed)
         for name, fresh in topic.markets.items()
+        # Of markets without deals there is nothing to compare.
+        if name in markets or fresh["deals"] or is_written
     }
     for name, stored in markets.items():
         wanted.setdefault(name, unchanged(name, stored))
@@ -201,6 +207,16 @@ async def from_sources(
         "differences": differences[:_DIFFERENCES_MAX],
         "offset": topic.position.offset,
     }
+
+
+def _known_before_deals(listed: frozenset[str], markets: dict[str, Stored]) -> frozenset[str]:
+    """Markets that were listed when their first deal came: what is stored of that shows it."""
+    known = set(listed)
+    for name, stored in markets.items():
+        if days := stored.candles.get("1d"):
+            _, first = min(days)
+            (known.add if Decimal(json.loads(first)[0]) == 0 else known.discard)(name)
+    return frozenset(known)
 
 
 def unchanged(name: str, stored: Stored) -> MarketChanges:

@@ -7,7 +7,7 @@
 | `k:<market>:last` | string | last price |
 | `k:offset` | string | offset of the last deal; `0` when there was none |
 | `viabtc:position` | string | JSON of offset and number: what the other keys hold |
-| `viabtc:rewriting` | string | there while everything is written anew |
+| `viabtc:new:k:...` | as above | what is written anew; once whole it takes the place of `k:...` |
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from viabtc.marketprice.store import (
 )
 
 POSITION: Final = "viabtc:position"
-REWRITING: Final = "viabtc:rewriting"
+NEW: Final = "viabtc:new:"
 OFFSET: Final = "k:offset"
 
 _FIELDS_MAX: Final = 5_000
@@ -51,7 +51,7 @@ class RedisStore:
         self._expected: bytes | None = None
         """Text of the position key as it was left."""
         self._is_whole = True
-        """False while everything is written anew."""
+        """False until everything that is to be written anew is there."""
 
     async def holds(self, position: Position) -> bool:
         """As `Store.holds`."""
@@ -89,12 +89,8 @@ class RedisStore:
 
     async def _load(self, kept_from: dict[str, int]) -> tuple[Position | None, dict[str, Stored]]:
         client = self._client
-        if await client.exists(REWRITING):
-            if self._is_reader:
-                raise StoreError("redis: everything is being written anew")
-            # Somebody died while everything was written anew: half of it is worth nothing.
-            await self._replace([], Position())
-            return None, {}
+        if not self._is_reader:
+            await self._drop_unfinished()
         self._expected = await client.get(POSITION)
         offset = await client.get(OFFSET)
         markets = {}
@@ -151,28 +147,36 @@ class RedisStore:
         self._expected = text
 
     async def _replace(self, changes: list[MarketChanges], position: Position) -> None:
+        """Writes everything beside what there is, then lets it take the place in one transaction.
+
+        Whoever dies before that leaves everything as it was.
+        """
         client = self._client
         self._is_whole = False
-        async with client.pipeline(transaction=True) as pipe:
-            pipe.set(REWRITING, 1)
-            pipe.delete(POSITION, OFFSET)
-            await pipe.execute()
-        for key in await _keys(client, "k:*"):
-            await client.unlink(key)
+        await self._drop_unfinished()
         for market in changes:
             for length, rows in market["candles"].items():
                 for start in range(0, len(rows), _FIELDS_MAX):
                     fields = dict(rows[start : start + _FIELDS_MAX])
-                    await client.hset(f"k:{market['market']}:{length}", mapping=fields)
+                    await client.hset(f"{NEW}k:{market['market']}:{length}", mapping=fields)
+        old, fresh = await _keys(client, "k:*"), await _keys(client, f"{NEW}k:*")
         async with client.pipeline(transaction=True) as pipe:
+            if old:
+                pipe.unlink(*old)
+            for key in fresh:
+                pipe.rename(key, key.removeprefix(NEW.encode()))
             for market in changes:
                 _write_market(pipe, {**market, "candles": {}})
-            pipe.delete(REWRITING)
             pipe.set(OFFSET, position.offset or 0)
             pipe.set(POSITION, _text(position))
             await pipe.execute()
         self._expected = _text(position)
         self._is_whole = True
+
+    async def _drop_unfinished(self) -> None:
+        """Removes what somebody did not finish to write anew."""
+        for key in await _keys(self._client, f"{NEW}*"):
+            await self._client.unlink(key)
 
     async def _clean(self, kept_from: dict[str, int]) -> None:
         client = self._client

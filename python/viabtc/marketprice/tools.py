@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from viabtc.edges import store as stores
+from viabtc.edges.httpclient import DoorError
 from viabtc.edges.kafka import TopicError, open_topic
 from viabtc.edges.mysql import MysqlReader
 from viabtc.edges.redis import open_redis
@@ -17,6 +18,7 @@ from viabtc.marketprice.board import BoardSettings
 from viabtc.marketprice.embedded import FILE
 from viabtc.marketprice.history import DealHistory
 from viabtc.marketprice.imports import from_file
+from viabtc.marketprice.listing import listed_markets
 from viabtc.marketprice.rebuild import RebuildError, Report, Sources, from_sources
 from viabtc.marketprice.redis_store import RedisStore
 from viabtc.marketprice.settings import MarketpriceSettings, read_marketprice
@@ -81,8 +83,16 @@ async def _against_deals(settings: MarketpriceSettings, *, is_written: bool) -> 
             stack.push_async_callback(reader.close)
             history = DealHistory(reader)
         store = RedisStore(client, is_reader=not is_written)
-        sources = Sources(topic, history)
+        sources = Sources(topic, history, await _listed(settings))
         return await from_sources(store, sources, settings.board, is_written=is_written)
+
+
+async def _listed(settings: MarketpriceSettings) -> frozenset[str]:
+    """Markets whose first candles may open at 0; without a front door, what is stored tells."""
+    if settings.board.first_candle_zero:
+        with contextlib.suppress(DoorError, OSError):
+            return frozenset(await listed_markets(settings.accesshttp))
+    return frozenset()
 
 
 def _check_stopped(settings: MarketpriceSettings) -> None:

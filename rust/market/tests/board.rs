@@ -304,3 +304,26 @@ fn longer_candles_are_made_of_the_next_shorter_ones() {
         }
     }
 }
+
+#[test]
+fn deals_of_far_times_stay_in_their_own_buckets() {
+    let mut board = example(false);
+    let end_of_times = 253_402_300_799;
+    board.apply(0, &deal(4, 1, "1", "1"));
+    board.apply(0, &deal(5, end_of_times, "900000", "1"));
+    board.apply(0, &deal(6, NOW - 1, "50001", "1"));
+    // What is asked for now knows nothing of them, but that a candle opens at the price before it.
+    let rows = kline(&board, (NOW - 10, NOW), 1, NOW).unwrap();
+    assert_eq!(rows.last().unwrap().1, "50001 50001 50001 50001 0 0");
+    let status = board.status(0, 86_400, NOW).unwrap();
+    assert_eq!(text(status.candle.unwrap().volume()), "2");
+    assert_eq!(text(board.today(0, NOW).sums.unwrap().volume()), "2");
+    assert_eq!(board.deals(0, 10, 0).map(|deal| deal.id).collect::<Vec<_>>(), [6, 5, 4, 3, 2, 1]);
+    let days: Vec<i64> = board.candles(0, Resolution::Day).iter().map(|(time, _)| time).collect();
+    assert_eq!(days, [0, 1_795_392_000, end_of_times - 86_399]);
+    board.clean(NOW);
+    assert_eq!(board.candles(0, Resolution::Second).iter().next().unwrap().0, 1_795_426_496);
+    assert_eq!(board.candles(0, Resolution::Day).iter().len(), 3);
+    // A month of many years of nothing costs no more than its rows.
+    assert_eq!(kline(&board, (1, NOW), 2_592_000, NOW).unwrap().len(), 683);
+}

@@ -116,24 +116,27 @@ impl Store {
 
 /// What a bucket shows: open, close, high, low, volume, turnover in the units of the test.
 fn plain(deals: &[Deal], start: i64, end: i64, is_zero_first: bool) -> Option<[i128; 6]> {
-    let before =
-        deals.iter().rfind(|deal| deal.second() < start).map(|deal| deal.price.coefficient);
+    let before = deals.iter().rfind(|deal| deal.second() < start).map(cents);
     let inside: Vec<&Deal> =
         deals.iter().filter(|deal| (start..end).contains(&deal.second())).collect();
     let Some(first) = inside.first() else {
         return before.map(|price| [price, price, price, price, 0, 0]);
     };
-    let first_open = if is_zero_first { 0 } else { first.price.coefficient };
+    let first_open = if is_zero_first { 0 } else { cents(first) };
     let open = before.unwrap_or(first_open);
-    let prices = || inside.iter().map(|deal| deal.price.coefficient).chain([open]);
+    let prices = || inside.iter().copied().map(cents).chain([open]);
     Some([
         open,
-        inside.last().unwrap().price.coefficient,
+        cents(inside.last().unwrap()),
         prices().max().unwrap(),
         prices().min().unwrap(),
         inside.iter().map(|deal| deal.amount.coefficient).sum(),
-        inside.iter().map(|deal| deal.price.coefficient * deal.amount.coefficient).sum(),
+        inside.iter().map(|deal| cents(deal) * deal.amount.coefficient).sum(),
     ])
+}
+
+fn cents(deal: &Deal) -> i128 {
+    deal.price.coefficient / 10i128.pow((deal.price.scale - PRICE_SCALE).into())
 }
 
 fn texts(values: [i128; 6]) -> [String; 6] {
@@ -167,10 +170,13 @@ fn play(steps: &[Step], options: Options, zone: &Zone) -> (Board, Vec<Deal>, i64
         match *step {
             Step::Deal(gap, price, amount) => {
                 time += gap;
+                // The decimals of a market may be changed while it trades.
+                let more = (price % 7) as u8;
+                let price = price * 10i128.pow(more.into());
                 let deal = Deal {
                     id: deals.len() as u64 + 1,
                     time: time * 1_000_000 + 17,
-                    price: Decimal { coefficient: price, scale: PRICE_SCALE },
+                    price: Decimal { coefficient: price, scale: PRICE_SCALE + more },
                     amount: Decimal { coefficient: amount, scale: AMOUNT_SCALE },
                     taker: Taker::Buys,
                 };
