@@ -11,7 +11,14 @@ from redis.asyncio import Connection
 from harness.redis_cluster import Node
 from viabtc.edges.redis import RedisSettings, open_redis
 from viabtc.marketprice.redis_store import RedisStore
-from viabtc.marketprice.store import LENGTHS, MarketChanges, Position, Stored, StoreError
+from viabtc.marketprice.store import (
+    LENGTHS,
+    MarketChanges,
+    Position,
+    StoreConflictError,
+    Stored,
+    StoreError,
+)
 
 NAME: Final = "BTCUSDT"
 
@@ -68,28 +75,74 @@ def test_what_is_old_is_neither_read_nor_kept_but_days_are(redis: Node) -> None:
         assert {int(field) for field in client.hkeys(f"k:{NAME}:1s")} == set(range(14_000, 15_000))
 
 
+def fail_from(patch: pytest.MonkeyPatch, name: str, place: int) -> None:
+    """Lets connections be lost when they do something the `place`-th time, and from then on."""
+    act_or_fail = getattr(Connection, name)
+    count = 0
+
+    async def act_then_fail(connection: Any, *arguments: Any, **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count >= place:
+            raise ConnectionResetError
+        return await act_or_fail(connection, *arguments, **options)
+
+    patch.setattr(Connection, name, act_then_fail)
+
+
+@pytest.mark.parametrize("step", ["send_packed_command", "read_response"])
+def test_a_connection_that_is_lost_is_not_taken_for_lost_data(
+    redis: Node, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    first, second = Position(offset=1), Position(offset=2)
+    outcomes = set()
+    for place in range(1, 200):
+        with redis.client() as client:
+            client.flushall()
+        save(redis, [60], first)
+
+        async def work(store: RedisStore, place: int = place) -> bool:
+            await store.load({})
+            with monkeypatch.context() as patch:
+                fail_from(patch, step, place)
+                try:
+                    await store.save(changes([120]), second)
+                except StoreConflictError:
+                    raise
+                except StoreError:
+                    is_failed = True
+                else:
+                    is_failed = False
+            if not await store.holds(second):
+                # What was not stored is stored the next time.
+                assert is_failed
+                await store.save(changes([120]), second)
+                outcomes.add("again")
+            else:
+                outcomes.add("unanswered" if is_failed else "stored")
+            return is_failed
+
+        is_failed = act(redis, work)
+        position, markets = load(redis)
+        assert position == second
+        assert sorted(time for time, _ in markets[NAME].candles["1s"]) == [60, 120]
+        assert len(markets[NAME].deals) == 2
+        if not is_failed:
+            break
+    assert outcomes >= {"again", "stored"}
+    assert ("unanswered" in outcomes) == (step == "read_response")
+
+
 def test_what_is_written_anew_is_there_wholly_or_not_at_all(
     redis: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, fresh = [60, 120], list(range(60, 12_000, 60))
-    sent = 0
-    fails_at = 0
-    send = Connection.send_packed_command
-
-    async def send_or_fail(connection: Any, *arguments: Any, **options: Any) -> None:
-        nonlocal sent
-        sent += 1
-        if sent >= fails_at:
-            raise ConnectionResetError
-        await send(connection, *arguments, **options)
-
     for attempt in range(1, 200):
         with redis.client() as client:
             client.flushall()
             save(redis, old, Position(offset=1))
             with monkeypatch.context() as patch:
-                patch.setattr(Connection, "send_packed_command", send_or_fail)
-                sent, fails_at = 0, attempt
+                fail_from(patch, "send_packed_command", attempt)
                 try:
                     act(redis, lambda store: store.replace(changes(fresh), Position(offset=2)))
                 except StoreError:

@@ -1,5 +1,6 @@
 """Private Redis servers and Sentinels on free ports, their files in a folder of the test."""
 
+import shutil
 import socket
 import subprocess
 import time
@@ -101,6 +102,18 @@ class Node:
             self._process.wait()
             self._process = None
 
+    def go_back(self, meanwhile: Callable[[], None]) -> None:
+        """Lets `meanwhile` happen and then undoes it, as a replica that lacks it takes over."""
+        before = self.directory.with_name(f"{self.directory.name}-before")
+        self.kill()
+        shutil.copytree(self.directory, before)
+        self.start()
+        meanwhile()
+        self.kill()
+        shutil.rmtree(self.directory)
+        before.rename(self.directory)
+        self.start()
+
     def close(self) -> None:
         """Ends it and gives its port back."""
         self.kill()
@@ -153,19 +166,6 @@ class Cluster:
         """Kills the master, waits for the other one to take over, starts the old one again."""
         old = self.master()
         old.kill()
-        self._until_taken_over(old)
-
-    def fail_over_to_stale(self, meanwhile: Callable[[], None]) -> None:
-        """Lets a replica take over that was away while `meanwhile` happened, and lacks it."""
-        old = self.master()
-        (replica,) = (server for server in self.servers if server is not old)
-        replica.kill()
-        meanwhile()
-        old.kill()
-        replica.start()
-        self._until_taken_over(old)
-
-    def _until_taken_over(self, old: Node) -> None:
         until(lambda: self.master() is not old, "a failover", 30)
         new = self.master()
         with new.client() as client:

@@ -143,7 +143,12 @@ class RedisStore:
             try:
                 await pipe.execute()
             except WatchError as error:
-                raise StoreConflictError(f"{POSITION} was changed by somebody else") from error
+                # The library says so of a connection that was lost on the way, too.
+                found = await self._client.get(POSITION)
+                if found == self._expected:
+                    raise StoreError(f"redis: a transaction was not answered: {error}") from error
+                if found != text:
+                    raise StoreConflictError(f"{POSITION} was changed by somebody else") from error
         self._expected = text
 
     async def _replace(self, changes: list[MarketChanges], position: Position) -> None:
