@@ -9,7 +9,7 @@ from viabtc.rest.errors import add_handlers
 from viabtc.rest.limits import BodyLimit
 from viabtc.rest.pages import PageSettings, add_page
 from viabtc.rest.requestid import RequestId
-from viabtc.rest.routes import account, admin, changes, market, orders, udf
+from viabtc.rest.routes import account, admin, changes, market, orders, udf, users
 from viabtc.rest.times import Timed
 from viabtc.service.auditlog import AuditLog
 from viabtc.service.tokens import Tokens
@@ -38,7 +38,7 @@ def build_app(
     app.add_middleware(RequestId)
     app.add_middleware(Timed, times=times, prefix=PREFIX)
     # The busiest first: a request is compared with one route after the other.
-    for routes in (orders, market, account, udf, admin, changes):
+    for routes in (orders, market, account, udf, admin, changes, users):
         app.include_router(routes.router, prefix=PREFIX)
     add_page(app, page)
     return app

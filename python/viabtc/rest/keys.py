@@ -47,6 +47,20 @@ async def user(request: Request, credentials: Credentials) -> int:
     return who.user
 
 
+async def trader(request: Request, credentials: Credentials) -> int:
+    """The user that asks, with a token that may trade.
+
+    Raises:
+        ApiError: the token is the administrator's, or only for reading.
+    """
+    who = _identity(request, credentials)
+    if who.user is None:
+        raise ApiError("forbidden", "the administrator has no account; use a user's token")
+    if not who.may_trade:
+        raise ApiError("forbidden", "the token is for reading; this needs the scope trade")
+    return who.user
+
+
 async def admin(request: Request, credentials: Credentials) -> str:
     """The name of the administrator who asks; lets nobody else through.
 
@@ -60,4 +74,5 @@ async def admin(request: Request, credentials: Credentials) -> str:
 
 
 User = Annotated[int, Depends(user)]
+Trader = Annotated[int, Depends(trader)]
 Administrator = Annotated[str, Depends(admin)]

@@ -45,7 +45,7 @@ class RestPart(run.Part):
 
 @contextlib.asynccontextmanager
 async def _open(settings: RestSettings, log: Any) -> AsyncIterator[RestPart]:
-    tokens = open_tokens(settings.tokens)
+    tokens = open_tokens(settings.tokens, settings.users)
     audit = open_audit_log(settings.common.audit_log, log)
     async with contextlib.AsyncExitStack() as stack:
         sock = stack.enter_context(run.listen(*settings.bind, "the public API", is_shared=True))

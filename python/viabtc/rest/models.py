@@ -276,6 +276,57 @@ class State(BaseModel):
     changed_at: int = Field(description="Of the last change of markets or assets; 0 for none.")
 
 
+Scope = Literal["read", "trade", "admin"]
+Label = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_.-]{1,30}$",
+        description="Names it among others; an administrator's stands in journal and audit log.",
+        examples=["bot-1"],
+    ),
+]
+
+
+class NewUser(Reasoned):
+    """A user to make."""
+
+    id: UserId
+    name: str = Field(max_length=64, examples=["Ada"])
+
+
+class UserAccount(BaseModel):
+    """A user who may have tokens."""
+
+    id: UserId
+    name: str
+    status: Literal["active", "disabled"]
+    created_at: Microseconds
+
+
+class NewToken(Reasoned):
+    """A token to issue: `read` and `trade` of a user, or `admin` without one."""
+
+    user: UserId | None = None
+    scopes: list[Scope] = Field(min_length=1, max_length=2, examples=[["read", "trade"]])
+    label: Label
+
+
+class TokenInfo(BaseModel):
+    """A token without its secret."""
+
+    id: str
+    user: UserId | None
+    scopes: list[str]
+    label: str
+    created_at: Microseconds
+
+
+class IssuedToken(TokenInfo):
+    """A token, this once."""
+
+    token: str = Field(description="For `Authorization: Bearer` and `server.auth`.")
+
+
 class Done(BaseModel):
     """The request took effect."""
 

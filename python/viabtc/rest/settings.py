@@ -12,6 +12,7 @@ from viabtc.rest.limits import Pace
 from viabtc.service.remote import read_remote
 from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, read_file
+from viabtc.service.tokens import USERS
 
 CONTROL: Final = "127.0.0.1:9106"
 """Address of the control app when the file names none."""
@@ -29,6 +30,8 @@ class RestSettings:
     bind: Place
     timeout_s: float
     tokens: Path
+    users: Path
+    """Users and tokens that administrators make."""
     fees: Fees
     pace: Pace
     remotes: dict[str, RemoteSettings]
@@ -55,6 +58,7 @@ def _read(root: Section, path: Path) -> RestSettings:
         bind=server.place("bind") or ("", 0),
         timeout_s=root.seconds("timeout", 1.0, low=0.001, high=3600),
         tokens=path.parent / root.text("tokens", "tokens"),
+        users=path.parent / root.text("users", USERS),
         fees=Fees(_rate(fees, "taker", "0.002"), _rate(fees, "maker", "0.001")),
         pace=read_pace(limits),
         remotes={name: read_remote(root.section(name)) for name in SERVICES},

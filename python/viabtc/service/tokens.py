@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from viabtc.service.accounts import TRADE, Accounts, open_accounts
 from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
 
 ADMIN: Final = "admin"
 
 DEMO_USERS: Final = (1, 2)
 """Users that get a token when the file is made."""
+
+USERS: Final = "users.json"
+"""File beside the tokens with the users and tokens that administrators make."""
 
 _MODE: Final = 0o600
 _USER: Final = "user-"
@@ -29,6 +33,10 @@ class Identity:
 
     user: int | None
     """None for the administrator."""
+    may_trade: bool = True
+    """Whether orders may be placed and cancelled; of a user."""
+    label: str = ""
+    """Of an administrator's token that was issued."""
 
     @property
     def is_admin(self) -> bool:
@@ -38,15 +46,18 @@ class Identity:
     @property
     def actor(self) -> str:
         """Who it is in journal and audit log."""
-        return ADMIN if self.user is None else f"{_USER}{self.user}"
+        if self.user is not None:
+            return f"{_USER}{self.user}"
+        return f"{ADMIN}/{self.label}" if self.label else ADMIN
 
 
 class Tokens:
-    """The tokens of a file."""
+    """The tokens of a file, and those that administrators issue."""
 
-    def __init__(self, by_name: Mapping[str, str]) -> None:
+    def __init__(self, by_name: Mapping[str, str], accounts: Accounts) -> None:
         self.by_name = dict(by_name)
         """Identity to token, in the order of the file."""
+        self.accounts = accounts
 
     def identity_of(self, token: str) -> Identity | None:
         """Who the token stands for; None when nobody. Takes the same time for every wrong token."""
@@ -55,7 +66,13 @@ class Tokens:
             if secrets.compare_digest(known.encode(), token.encode()):
                 user = None if name == ADMIN else int(name.removeprefix(_USER))
                 found = Identity(user)
-        return found
+        if found is not None:
+            is_usable = found.user is None or self.accounts.may_act(found.user)
+            return found if is_usable else None
+        issued = self.accounts.token_of(token)
+        if issued is None:
+            return None
+        return Identity(issued.user, may_trade=TRADE in issued.scopes, label=issued.label)
 
     def user_of(self, token: str) -> int | None:
         """The user that the token stands for; None for the administrator's and unknown ones."""
@@ -63,12 +80,13 @@ class Tokens:
         return None if identity is None else identity.user
 
 
-def open_tokens(path: Path) -> Tokens:
+def open_tokens(path: Path, users: Path | None = None) -> Tokens:
     """Reads the file; makes it with an administrator and the demo users when it is not there.
 
     Raises:
         StartFailure: it cannot be read or made, or others may read it.
     """
+    accounts = open_accounts(users or path.with_name(USERS))
     try:
         if not path.exists():
             _make(path)
@@ -76,7 +94,7 @@ def open_tokens(path: Path) -> Tokens:
             raise StartFailure(
                 f"{path} can be read by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
             )
-        return _parse(path, path.read_text(encoding="utf-8"))
+        return Tokens(_parse(path, path.read_text(encoding="utf-8")), accounts)
     except OSError as error:
         raise StartFailure(
             f"cannot use the tokens in {path}: {error.strerror}", "check the folder's permissions"
@@ -91,7 +109,7 @@ def _make(path: Path) -> None:
         file.write(lines)
 
 
-def _parse(path: Path, text: str) -> Tokens:
+def _parse(path: Path, text: str) -> dict[str, str]:
     tokens: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         name, _, token = line.partition(" ")
@@ -106,4 +124,4 @@ def _parse(path: Path, text: str) -> Tokens:
                 EXIT_CONFIGURATION,
             )
         tokens[name] = token
-    return Tokens(tokens)
+    return tokens

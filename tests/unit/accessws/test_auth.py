@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from viabtc.accessws.auth import (
     open_http_authenticator,
     verdict,
 )
+from viabtc.service.accounts import Accounts
 from viabtc.service.tokens import Tokens
 
 TIMEOUT_S = 5.0
@@ -176,9 +178,11 @@ def test_nobody_answers() -> None:
     asyncio.run(run())
 
 
-def test_tokens_stand_for_users_and_the_administrator_is_none() -> None:
+def test_tokens_stand_for_users_and_the_administrator_is_none(tmp_path: Path) -> None:
     async def run() -> None:
-        authenticator = TokenAuthenticator(Tokens({"admin": "a", "user-5": "u"}))
+        authenticator = TokenAuthenticator(
+            Tokens({"admin": "a", "user-5": "u"}, Accounts(tmp_path / "users.json"))
+        )
         assert await authenticator.auth("u") == 5
         assert await authenticator.auth("a") == INVALID_TOKEN
         assert await authenticator.auth("") == INVALID_TOKEN

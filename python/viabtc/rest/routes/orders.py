@@ -21,7 +21,7 @@ from viabtc.rest.context import (
 )
 from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.exchange import Exchange, Market
-from viabtc.rest.keys import User
+from viabtc.rest.keys import Trader, User
 from viabtc.rest.models import Order, OwnTrade, Page, PlaceOrder
 from viabtc.rest.paging import page_of
 
@@ -47,7 +47,7 @@ _PRIVATE = ("unauthenticated", "forbidden", "not_found")
         "too_many_orders",
     ),
 )
-async def place(request: Request, user: User, order: PlaceOrder) -> Order:
+async def place(request: Request, user: Trader, order: PlaceOrder) -> Order:
     desk = desk_of(request)
     desk.pace.take(user)
     exchange, fees = desk.exchange, desk.fees
@@ -89,7 +89,7 @@ async def _explained(
     summary="Cancel an open order",
     responses=documented(*_PRIVATE, "order_not_found"),
 )
-async def cancel(exchange: Ex, user: User, market: str, order_id: OrderId) -> Order:
+async def cancel(exchange: Ex, user: Trader, market: str, order_id: OrderId) -> Order:
     name = (await exchange.market(market)).name
     row = await exchange.ask("order.cancel", user, name, order_id)
     return open_order(row).model_copy(update={"status": "finished"})

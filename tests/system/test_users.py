@@ -1,0 +1,205 @@
+"""Users and tokens that an administrator makes, through a running exchange."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from harness.processes import Server, start_exchange
+from harness.websocket import Client
+from viabtc.service.tokens import open_tokens
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    directory = tmp_path_factory.mktemp("users")
+    server = start_exchange(directory)
+    yield server, directory / "data"
+    assert server.stop() == 0, server.said()
+
+
+def api(server: Server, token: str = "") -> httpx.Client:
+    base = server.control.removesuffix("/control")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(base_url=f"{base}/api/v1", headers=headers, timeout=10)
+
+
+def administrator(place: tuple[Server, Path]) -> httpx.Client:
+    return api(place[0], open_tokens(place[1] / "tokens").by_name["admin"])
+
+
+def status(client: httpx.Client, method: str, path: str, body: object = None) -> tuple[int, str]:
+    response = client.request(method, path, json=body)
+    code = "" if response.is_success else response.json()["error"]["code"]
+    return response.status_code, code
+
+
+def made(client: httpx.Client, path: str, body: object) -> dict[str, Any]:
+    response = client.post(path, json=body)
+    assert response.status_code == 201, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+ORDER = {"market": "BTCUSDT", "side": "bid", "amount": "0.1", "price": "1"}
+
+
+def test_a_user_trades_with_tokens_that_come_and_go(place: tuple[Server, Path]) -> None:
+    server, data = place
+    with administrator(place) as me:
+        assert made(me, "/admin/users", {"id": 50, "name": "Ada"})["status"] == "active"
+        assert status(me, "POST", "/admin/users", {"id": 50, "name": ""}) == (409, "name_taken")
+        funds = {"user": 50, "asset": "USDT", "reason": "gift", "reason_id": 1, "change": "100"}
+        made(me, "/admin/balance-updates", funds)
+        wanted = {"user": 50, "scopes": ["read", "trade"], "label": "bot"}
+        old = made(me, "/admin/tokens", wanted)
+        with api(server, old["token"]) as user:
+            assert status(user, "POST", "/orders", ORDER) == (201, "")
+            new = made(me, "/admin/tokens", wanted)
+            with api(server, new["token"]) as same:
+                assert same.get("/balances").json() == user.get("/balances").json()
+                assert status(me, "DELETE", f"/admin/tokens/{old['id']}") == (200, "")
+                assert status(user, "GET", "/balances") == (401, "unauthenticated")
+                assert status(same, "GET", "/balances") == (200, "")
+                listed = me.get("/admin/tokens", params={"user": 50}).json()
+                assert [token["id"] for token in listed] == [new["id"]]
+                assert "token" not in listed[0]
+                disabled = me.post("/admin/users/50/disable", json={"note": "asked for"}).json()
+                assert disabled["status"] == "disabled"
+                assert status(same, "GET", "/balances") == (401, "unauthenticated")
+                assert status(me, "POST", "/admin/users/50/disable", {}) == (409, "unchanged")
+                assert status(me, "POST", "/admin/users/50/enable", {}) == (200, "")
+                assert status(same, "GET", "/balances") == (200, "")
+    secrets = [token["token"].partition(".")[2] for token in (old, new)]
+    for file in (data / "users.json", data / "audit"):
+        assert not [secret for secret in secrets if secret in file.read_text()]
+
+
+def test_a_disabled_user_is_refused_with_tokens_of_the_file_too(place: tuple[Server, Path]) -> None:
+    server, data = place
+    text = open_tokens(data / "tokens").by_name["user-2"]
+    with administrator(place) as me, api(server, text) as user:
+        made(me, "/admin/users", {"id": 2, "name": ""})
+        assert status(user, "GET", "/balances") == (200, "")
+        assert status(me, "POST", "/admin/users/2/disable", {}) == (200, "")
+        assert status(user, "GET", "/balances") == (401, "unauthenticated")
+        assert status(me, "POST", "/admin/users/2/enable", {}) == (200, "")
+
+
+def test_the_websocket_knows_issued_tokens_and_learns_of_their_end(
+    place: tuple[Server, Path],
+) -> None:
+    server, _ = place
+    with administrator(place) as me:
+        made(me, "/admin/users", {"id": 60, "name": ""})
+        token = made(me, "/admin/tokens", {"user": 60, "scopes": ["read"], "label": "eye"})
+        with Client(server.place("websocket")) as client:
+            assert client.result("server.auth", token["token"], "test") == {"status": "success"}
+        me.delete(f"/admin/tokens/{token['id']}").raise_for_status()
+        with Client(server.place("websocket")) as client:
+            assert client.call("server.auth", token["token"], "test")["error"]["code"] == 11
+
+
+def test_users_are_listed_in_pages(place: tuple[Server, Path]) -> None:
+    with administrator(place) as me:
+        for user in range(1000, 1007):
+            made(me, "/admin/users", {"id": user, "name": f"number {user}"})
+        seen: list[int] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = me.get("/admin/users", params={"limit": 3, **cursor}).json()
+            assert len(page["items"]) <= 3
+            seen += [user["id"] for user in page["items"]]
+            if page["next"] is None:
+                break
+            cursor = {"cursor": page["next"]}
+        assert seen == sorted(set(seen), reverse=True)
+        assert {1000, 1006} <= set(seen)
+
+
+def test_an_administrator_with_a_token_of_its_own_is_named(place: tuple[Server, Path]) -> None:
+    server, data = place
+    with administrator(place) as me:
+        token = made(me, "/admin/tokens", {"scopes": ["admin"], "label": "grace"})
+        with api(server, token["token"]) as grace:
+            assert status(grace, "POST", "/admin/markets/ETHBTC/halt", {}) == (200, "")
+            assert status(grace, "POST", "/admin/markets/ETHBTC/resume", {}) == (200, "")
+            assert status(me, "DELETE", f"/admin/tokens/{token['id']}") == (200, "")
+            assert status(grace, "GET", "/admin/state") == (401, "unauthenticated")
+    lines = [json.loads(line) for line in (data / "audit").read_text().splitlines()]
+    halts = [line["actor"] for line in lines if line["action"].endswith("ETHBTC/halt")]
+    assert halts == ["admin/grace", "admin/grace"]
+
+
+ROUTES: tuple[tuple[str, str, object], ...] = (
+    ("POST", "/admin/users", {"id": 70, "name": ""}),
+    ("GET", "/admin/users", None),
+    ("POST", "/admin/users/70/disable", {}),
+    ("POST", "/admin/users/70/enable", {}),
+    ("POST", "/admin/tokens", {"user": 70, "scopes": ["read"], "label": "x"}),
+    ("GET", "/admin/tokens", None),
+    ("DELETE", "/admin/tokens/none", None),
+)
+"""All of users and tokens, in an order in which each is possible; the last names no token."""
+
+
+def test_every_identity_gets_what_its_token_allows(place: tuple[Server, Path]) -> None:
+    server, data = place
+    with administrator(place) as me:
+        made(me, "/admin/users", {"id": 80, "name": ""})
+        by_name = {"": "", "wrong": "0.0", **open_tokens(data / "tokens").by_name}
+        for name, user, scopes in (
+            ("reader", 80, ["read"]),
+            ("trader", 80, ["trade"]),
+            ("second", None, ["admin"]),
+        ):
+            wanted = {"user": user, "scopes": scopes, "label": name}
+            by_name[name] = made(me, "/admin/tokens", wanted)["token"]
+    documented = httpx.get(str(api(server).base_url) + "openapi.json").json()["paths"]
+    count = sum(
+        len(methods)
+        for path, methods in documented.items()
+        if path.startswith("/api/v1/admin/tokens")
+        or (path.startswith("/api/v1/admin/users") and not path.endswith("/balances"))
+    )
+    assert count == len(ROUTES)
+    for name, text in by_name.items():
+        if name in {"admin", "second"}:
+            continue
+        expected = (401, "unauthenticated") if name in {"", "wrong"} else (403, "forbidden")
+        with api(server, text) as client:
+            for route in ROUTES:
+                assert status(client, *route) == expected, (name, *route)
+    with api(server, by_name["second"]) as client:
+        found = [status(client, *route)[0] for route in ROUTES]
+        assert found == [201, 200, 200, 200, 201, 200, 404]
+        assert status(client, "GET", "/balances") == (403, "forbidden")
+    for name, expected_status in (("reader", 403), ("trader", 422)):
+        with api(server, by_name[name]) as client:
+            assert status(client, "GET", "/balances") == (200, "")
+            assert status(client, "POST", "/orders", ORDER)[0] == expected_status
+            cancel = status(client, "DELETE", "/markets/BTCUSDT/orders/1")[0]
+            assert cancel == (403 if name == "reader" else 404)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"user": 1, "scopes": ["admin"], "label": "x"},
+        {"user": 1, "scopes": ["admin", "read"], "label": "x"},
+        {"user": 1, "scopes": ["read", "read"], "label": "x"},
+        {"user": 1, "scopes": [], "label": "x"},
+        {"scopes": ["read"], "label": "x"},
+        {"scopes": ["admin", "admin"], "label": "x"},
+        {"user": 1, "scopes": ["read"], "label": "a b"},
+        {"user": 1, "scopes": ["read"], "label": "a\n"},
+        {"user": 0, "scopes": ["read"], "label": "x"},
+        {"user": 1, "scopes": ["withdraw"], "label": "x"},
+    ],
+)
+def test_what_is_no_token_to_issue_is_refused(place: tuple[Server, Path], body: object) -> None:
+    with administrator(place) as me:
+        assert status(me, "POST", "/admin/tokens", body) == (400, "invalid_argument")
