@@ -2,7 +2,8 @@
 
 import re
 import secrets
-from typing import Final
+import time
+from typing import Any, Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,18 +11,28 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 HEADER: Final = "X-Request-Id"
 
+SLOW_NS: Final = 1_000_000_000
+"""Nanoseconds after which a request is logged."""
+
 _SAFE: Final = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 """Ids that cannot be anything else in a log, a header or a file."""
 
 _NAME: Final = HEADER.lower().encode()
 _OWN_BYTES: Final = 8
+_FAULT: Final = 500
+_MS_NS: Final = 1_000_000
 
 
 class RequestId:
-    """Takes `X-Request-Id` where it is short and safe, or makes one; answers with it."""
+    """Takes `X-Request-Id` where it is short and safe, or makes one; answers with it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Requests that a service failed, or that took longer than `SLOW_NS`, are logged. Each is named by
+    its route: addresses and bodies are the client's choice.
+    """
+
+    def __init__(self, app: ASGIApp, log: Any) -> None:
         self._app = app
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,10 +43,24 @@ class RequestId:
         request_id = given.decode() if is_usable else secrets.token_hex(_OWN_BYTES)
         clear_contextvars()
         bind_contextvars(request_id=request_id)
+        began_ns, status = time.perf_counter_ns(), _FAULT
 
         async def with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        await self._app(scope, receive, with_id)
+        try:
+            await self._app(scope, receive, with_id)
+        finally:
+            took_ns = time.perf_counter_ns() - began_ns
+            if status >= _FAULT or took_ns >= SLOW_NS:
+                self._log.warning(
+                    "a request failed" if status >= _FAULT else "a request was slow",
+                    method=scope["method"],
+                    route=getattr(scope.get("route"), "path", ""),
+                    status=status,
+                    took_ms=took_ns // _MS_NS,
+                )
