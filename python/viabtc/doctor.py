@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import dataclasses
 import errno
 import json
@@ -20,9 +21,10 @@ from typing import Any, Final
 
 from viabtc.edges.kafka import TopicError, TopicSettings, open_topic
 from viabtc.edges.mysql import MysqlSettings, connect, select
-from viabtc.edges.redis import RedisSettings, Unreachable, open_redis
+from viabtc.edges.redis import RedisSettings, Unreachable, ask_sentinel, open_redis
 from viabtc.edges.store import StoreError
-from viabtc.protocol.addresses import read_place
+from viabtc.protocol.addresses import Place, read_place
+from viabtc.protocol.frames import heartbeat
 from viabtc.service.settings import Findings, SettingsError, load
 
 OK: Final = "ok"
@@ -36,6 +38,9 @@ _SPACE_MIN_BYTES: Final = 512 << 20
 _SYNCS: Final = 16
 _SYNC_WARNING_S: Final = 0.02
 """A sync that takes longer bounds how soon writes are answered."""
+
+_TIME_ERROR: Final = 5
+"""What `adjtimex` answers while the clock is not synchronised."""
 
 _SKEW_MAX_S: Final = 1.0
 _TIMEOUT_S: Final = 3.0
@@ -57,7 +62,7 @@ class Check:
 
 def examine(services: Mapping[str, Path], read: Read) -> list[Check]:
     """Looks at everything that the files name."""
-    checks: list[Check] = []
+    checks: list[Check] = [_clock()]
     for name, path in services.items():
         checks += _examine_file(name, path, read)
         try:
@@ -80,6 +85,17 @@ def show(checks: list[Check], *, as_json: bool) -> int:
             do = f". What to do: {check.do}" if check.do else ""
             print(f"{check.state:<8} {check.service} {check.subject}: {check.what}{do}")
     return 1 if any(check.state == WRONG for check in checks) else 0
+
+
+def _clock() -> Check:
+    """Whether somebody keeps this machine's time, as the kernel was told."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    # All zero asks and sets nothing; the structure takes 208 bytes.
+    state = libc.adjtimex(ctypes.create_string_buffer(256))
+    if state in (-1, _TIME_ERROR):
+        do = "install chrony or systemd-timesyncd: logged times and days follow this clock"
+        return Check("machine", "clock", WARNING, "nobody keeps it right", do)
+    return Check("machine", "clock", OK, "is kept right")
 
 
 def _own(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,6 +207,12 @@ async def _outside(name: str, data: Mapping[str, Any]) -> list[Check]:
             checks.append(await _database(name, key, folder, section))
     if isinstance(section := data.get("redis"), dict):
         checks.append(await _redis(name, section))
+        checks += await _sentinels(name, section)
+    for key in ("matchengine", "marketprice", "readhistory"):
+        if isinstance(section := data.get(key), dict):
+            addresses = section.get("addr", ())
+            for text in [addresses] if isinstance(addresses, str) else addresses:
+                checks.append(await _remote(name, key, str(text)))
     brokers = data.get("brokers")
     topics = [(brokers, topic) for topic in ("balances", "orders", "deals") if brokers]
     for key in ("deals", "orders", "balances"):
@@ -236,12 +258,16 @@ async def _database(name: str, key: str, folder: str, section: Mapping[str, Any]
 _SCRIPTS: Final = "SELECT `script` FROM viabtc_schema"
 
 
-async def _redis(name: str, section: Mapping[str, Any]) -> Check:
+def _places(section: Mapping[str, Any]) -> tuple[Place, ...]:
     listed = section.get("addr", ())
     texts = [listed] if isinstance(listed, str) else list(listed)
-    places = tuple(place for text in texts if (place := read_place(str(text))) is not None)
+    return tuple(place for text in texts if (place := read_place(str(text))) is not None)
+
+
+async def _redis(name: str, section: Mapping[str, Any]) -> Check:
+    places = _places(section)
     group = str(section.get("name", ""))
-    subject = f"redis {group or ' '.join(map(str, texts))}"
+    subject = f"redis {group or ' '.join(f'{host}:{port}' for host, port in places)}"
     try:
         async with open_redis(RedisSettings(group, places, int(section.get("db", 0)))) as client:
             found = await client.info("server")
@@ -251,10 +277,64 @@ async def _redis(name: str, section: Mapping[str, Any]) -> Check:
         return Check(name, subject, WRONG, f"no master can be used: {error}", do)
 
 
+async def _sentinels(name: str, section: Mapping[str, Any]) -> list[Check]:
+    """Whether each Sentinel answers, and all name the same master."""
+    group = str(section.get("name", ""))
+    masters: dict[str, str] = {}
+    checks = []
+    for host, port in _places(section) if group else ():
+        subject = f"sentinel {host}:{port}"
+        try:
+            masters[subject] = await ask_sentinel((host, port), group)
+        except Unreachable as error:
+            do = "start it: a failover needs the most of them"
+            checks.append(Check(name, subject, WARNING, f"does not answer: {error}", do))
+    agree = len(set(masters.values())) <= 1
+    for subject, master in masters.items():
+        if not master:
+            do = f"let it watch the group {group}, or correct redis.name"
+            checks.append(Check(name, subject, WRONG, f"does not watch {group}", do))
+        else:
+            do = "" if agree else "wait for a failover to end, or reset those that are wrong"
+            checks.append(Check(name, subject, OK if agree else WRONG, f"names {master}", do))
+    return checks
+
+
+async def _remote(name: str, service: str, text: str) -> Check:
+    """Whether a service that is called answers a heartbeat."""
+    subject = f"{service} {text}"
+    if (place := read_place(text)) is None:
+        return Check(name, subject, OK, "is no port of TCP and is not looked at")
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(*place)
+            try:
+                writer.write(heartbeat(int(_TIMEOUT_S * 1000)))
+                answer = await reader.read(1)
+            finally:
+                writer.close()
+    except TimeoutError:
+        reason = "it takes too long"
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+    else:
+        reason = ""
+    if reason:
+        do = f"start {service}, or correct {service}.addr; its answers are errors until then"
+        return Check(name, subject, WRONG, f"cannot be reached: {reason}", do)
+    if not answer:
+        do = f"correct {service}.addr: what listens there is no service of the exchange"
+        return Check(name, subject, WRONG, "closes the connection at a heartbeat", do)
+    return Check(name, subject, OK, "answers")
+
+
 async def _topic(name: str, brokers: str, topic: str) -> Check:
     try:
         async with open_topic(TopicSettings(brokers, topic), timeout_s=_TIMEOUT_S) as reader:
             bounds = await reader.bounds()
+            if (count := reader.partitions()) != 1:
+                do = "make it anew with one partition: messages are in order in one only"
+                return Check(name, f"topic {topic}", WRONG, f"has {count} partitions", do)
             return Check(name, f"topic {topic}", OK, f"ends at offset {bounds.end}")
     except TopicError as error:
         do = f"start Kafka at {brokers}, and make the topic with one partition"

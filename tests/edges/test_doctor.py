@@ -5,10 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
 from harness.configs import small_config
+from harness.kafka import Broker
 from harness.mariadb import Mariadb
-from harness.processes import Reserved
-from harness.redis_cluster import Node
+from harness.processes import Reserved, start_matchengine
+from harness.redis_cluster import MASTER, Cluster, Node
 from viabtc.cli import load_service
 from viabtc.doctor import OK, WRONG, Check, examine
 from viabtc.edges.mysql import MysqlSettings, connect, run_sql
@@ -73,4 +76,42 @@ def test_a_master_and_a_server_that_is_no_sentinel(redis: Node, tmp_path: Path) 
     checks = looked_at(tmp_path, "marketprice", market_data(unwatched, nowhere.place))
     assert the(checks, "redis").state == WRONG
     assert "Sentinels" in the(checks, "redis").do
+    assert "does not answer" in the(checks, "sentinel").what
     nowhere.close()
+
+
+def test_each_sentinel_is_asked(cluster: Cluster, tmp_path: Path) -> None:
+    nowhere = Reserved()
+    watched = {"name": MASTER, "addr": cluster.places}
+    checks = looked_at(tmp_path, "marketprice", market_data(watched, nowhere.place))
+    named = [check for check in checks if check.subject.startswith("sentinel")]
+    assert [(check.state, check.what) for check in named] == 3 * [
+        (OK, f"names 127.0.0.1:{cluster.master().port}")
+    ]
+    unknown = {**watched, "name": "other"}
+    checks = looked_at(tmp_path, "marketprice", market_data(unknown, nowhere.place))
+    named = [check for check in checks if check.subject.startswith("sentinel")]
+    assert {check.what for check in named} == {"does not watch other"}
+    nowhere.close()
+
+
+async def make_wide(broker: Broker) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.place)
+    await admin.start()
+    await admin.create_topics([NewTopic("wide", num_partitions=2, replication_factor=1)])
+    await admin.close()
+
+
+def test_services_that_answer_and_a_topic_with_more_than_one_partition(
+    broker: Broker, tmp_path: Path
+) -> None:
+    asyncio.run(make_wide(broker))
+    engine = start_matchengine(tmp_path, small_config())
+    host, port = engine.place("rpc")
+    config = market_data({"name": "", "addr": []}, "127.0.0.1:1")
+    config["deals"] = {"brokers": broker.place, "topic": "wide", "partition": 0}
+    config["matchengine"] = {"addr": f"tcp@{host}:{port}"}
+    checks = looked_at(tmp_path, "marketprice", config)
+    assert the(checks, f"matchengine tcp@{host}:{port}").what == "answers"
+    assert the(checks, "topic wide").what == "has 2 partitions"
+    assert engine.stop() == 0

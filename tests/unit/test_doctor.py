@@ -32,7 +32,11 @@ def test_a_sound_machine_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixtur
     checks = looked_at(tmp_path)
     assert {check.state for check in checks} <= {OK, "warning"}
     assert show(checks, as_json=True) == 0
-    assert {row["service"] for row in json.loads(capsys.readouterr().out)} == {"matchengine"}
+    assert {row["service"] for row in json.loads(capsys.readouterr().out)} == {
+        "machine",
+        "matchengine",
+    }
+    assert the(checks, "clock").state in {OK, "warning"}
 
 
 def test_a_port_that_somebody_else_has_is_named(
@@ -61,6 +65,19 @@ def test_a_wrong_key_comes_with_what_would_be_right(tmp_path: Path) -> None:
     checks = looked_at(tmp_path, assets=[{"name": "BTC", "prec_save": 99}], markets=[])
     wrong = [check for check in checks if check.state == WRONG]
     assert [(check.what, check.do) for check in wrong] == [("assets[0].prec_save is 99", "0 to 20")]
+
+
+def test_services_that_are_called_and_do_not_answer_are_named(tmp_path: Path) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        nobody, silent = free_port(), mute.getsockname()[1]
+        addresses = [f"tcp@127.0.0.1:{nobody}", f"tcp@127.0.0.1:{silent}"]
+        called = {"name": "matchengine", "addr": addresses, "max_pkg_size": 1_000_000}
+        checks = looked_at(tmp_path, matchengine=called)
+    assert "Connection refused" in the(checks, f"matchengine tcp@127.0.0.1:{nobody}").what
+    assert "too long" in the(checks, f"matchengine tcp@127.0.0.1:{silent}").what
+    assert the(checks, f":{nobody}").do.startswith("start matchengine")
 
 
 def test_databases_and_brokers_that_are_not_there_are_named(tmp_path: Path) -> None:

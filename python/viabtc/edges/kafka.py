@@ -79,6 +79,10 @@ class TopicReader:
             raise TopicError(str(error) or type(error).__name__) from error
         return Bounds(beginning[self._partition], end[self._partition])
 
+    def partitions(self) -> int:
+        """How many the topic has."""
+        return len(self._consumer.partitions_for_topic(self._partition.topic) or ())
+
     def seek(self, offset: int) -> None:
         """Goes on at `offset`."""
         self._consumer.seek(self._partition, offset)

@@ -60,3 +60,21 @@ async def open_redis(settings: RedisSettings, *, is_once: bool = False) -> Async
         await client.aclose()
         for watcher in sentinel.sentinels if sentinel is not None else ():
             await watcher.aclose()
+
+
+async def ask_sentinel(place: Place, group: str) -> str:
+    """`HOST:PORT` of the master that a Sentinel names; empty when it does not watch the group.
+
+    Raises:
+        Unreachable: it does not answer.
+    """
+    host, port = place
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+    }
+    async with Redis(host=host, port=port, **options) as opened:
+        client: Any = opened
+        named = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", group)
+    return ":".join(named) if named else ""

@@ -21,11 +21,8 @@ from viabtc.protocol.addresses import Place
 from viabtc.service import run
 from viabtc.service.failure import StartFailure, core_failures
 
-LIST_INTERVAL_S: Final = 60.0
-"""Pause between two looks at the list of markets."""
-
-_LIST_RETRY_S: Final = 2.0
-"""Pause after a look that failed."""
+LIST_INTERVAL_S: Final = 2.0
+"""Pause between two looks at the list of markets: so soon a new one is answered for."""
 
 _LOAD_ATTEMPTS: Final = 5
 """A failover in progress may cost the first ones."""
@@ -93,7 +90,8 @@ async def _open(settings: MarketpriceSettings, log: Any) -> AsyncIterator[Market
         board = await new_board(settings.board, (), debug=settings.debug)
         client = await stack.enter_async_context(open_redis(settings.redis, is_once=True))
         keeper = Keeper(board, RedisStore(client), settings.flush_interval_s, log)
-        await _list_markets(board, settings.accesshttp, log)
+        if problem := await _list_markets(board, settings.accesshttp):
+            log.warning("the list of markets is not known yet", reason=problem)
         await _load(keeper, log)
         with core_failures("svr"):
             rpc = _core.RpcServer(
@@ -112,7 +110,7 @@ async def _open(settings: MarketpriceSettings, log: Any) -> AsyncIterator[Market
             history = DealHistory(reader)
         follower = Follower(board, settings.deals, history, log)
         stack.push_async_callback(keeper.close)
-        listing = _keep_listing(board, settings.accesshttp, log)
+        listing = _keep_listing(board, settings.accesshttp, log, problem)
         tasks = run.start_tasks(stack, follower.run(), keeper.run(), listing)
         yield MarketpricePart(board, rpc, keeper, follower, tasks)
 
@@ -139,22 +137,25 @@ async def _load(keeper: Keeper, log: Any) -> None:
             return
 
 
-async def _list_markets(board: _core.MarketBoard, door: Place, log: Any) -> None:
-    """Makes the exchange's markets known, if its front door answers."""
+async def _list_markets(board: _core.MarketBoard, door: Place) -> str | None:
+    """Makes the exchange's markets known; what is in the way, if something is."""
     try:
         names = await listed_markets(door)
     except (DoorError, OSError) as error:
-        log.warning("the list of markets is not known yet", reason=str(error))
-    else:
-        await asyncio.to_thread(board.list_markets, names)
+        return str(error) or type(error).__name__
+    await asyncio.to_thread(board.list_markets, names)
+    return None
 
 
-async def _keep_listing(board: _core.MarketBoard, door: Place, log: Any) -> None:
-    """Looks for new markets until it is cancelled."""
+async def _keep_listing(
+    board: _core.MarketBoard, door: Place, log: Any, problem: str | None
+) -> None:
+    """Looks for new markets until it is cancelled; says once what is in the way."""
     while True:
-        known = bool(board.markets)
-        await asyncio.sleep(LIST_INTERVAL_S if known else _LIST_RETRY_S)
-        await _list_markets(board, door, log)
+        await asyncio.sleep(LIST_INTERVAL_S)
+        before, problem = problem, await _list_markets(board, door)
+        if problem is not None and before is None:
+            log.warning("the list of markets cannot be read", reason=problem)
 
 
 SERVICE = run.Service("marketprice", read_marketprice, _open)
