@@ -129,9 +129,18 @@ async def connect(settings: MysqlSettings) -> asyncmy.Connection:
         connect_timeout=_CONNECT_TIMEOUT_S,
         autocommit=True,
     )
-    async with errors(f"cannot connect to {settings}"):
-        await connection.connect()
-        await run_sql(connection, _SESSION)
+    try:
+        async with errors(f"cannot connect to {settings}"):
+            await connection.connect()
+            await run_sql(connection, _SESSION)
+    except RuntimeError as error:
+        # So the driver says that it lacks a package for the way in which the account proves itself.
+        connection.close()
+        problem = (
+            f"cannot connect to {settings}: {error}; install viabtc[mysql8], or change the account:"
+            f" ALTER USER ... IDENTIFIED WITH mysql_native_password BY ..."
+        )
+        raise StoreError(problem, retriable=True) from error
     return connection
 
 
