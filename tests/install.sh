@@ -11,6 +11,7 @@ packages=(
     libfuse2
     mariadb-server
     maven
+    netcat-openbsd
     nftables
     nginx-light
     openssl

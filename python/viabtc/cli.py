@@ -315,6 +315,17 @@ def journal_dump(
     raise SystemExit(journal.dump(directory, after))
 
 
+@journal_app.command("copy")
+def journal_copy(
+    directory: DataDirectory,
+    target: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+) -> None:
+    """Copy an engine's files, which may run meanwhile, until the copy is whole; a backup."""
+    from viabtc import journal
+
+    raise SystemExit(journal.copy(directory, target))
+
+
 @journal_app.command("snapshot")
 def journal_snapshot(
     directory: DataDirectory,
@@ -417,7 +428,7 @@ def journal_repair(
         typer.Option(help="A matchengine file with the database of the operation log."),
     ] = None,
 ) -> None:
-    """Bring back what a damaged journal lost, from where it was also written."""
+    """Say whether a damaged journal can be helped, and how; changes nothing."""
     from viabtc import journal
 
     raise SystemExit(journal.repair(directory, from_mysql))

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import shutil
+import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +14,15 @@ from viabtc import _core
 from viabtc.service.failure import StartFailure
 
 EXIT_DAMAGED: Final = 1
+
+_COPIES_MAX: Final = 5
+"""Attempts at a whole copy of what an engine writes meanwhile."""
+
+_COPY_ORDER: Final = ("snapshot-*.snap", "*.sqlite3", "feed-*", "*", "journal-*.seg")
+"""Each may know of no command that those behind it lack: a start refuses the opposite."""
+
+_NOT_COPIED: Final = ("spare-*", "lock", "snapshot-lock", "*.unfinished", "*.sqlite3-*")
+"""What the next start makes anew, and what a database's own copy already holds."""
 
 
 def verify(directory: Path) -> int:
@@ -55,6 +67,81 @@ def dump(directory: Path, after: int) -> int:
     return 0 if found["ok"] else EXIT_DAMAGED
 
 
+def copy(directory: Path, target: Path) -> int:
+    """Copies the files of an engine, which may run meanwhile; the exit code.
+
+    The copy gets its name when it was read, replayed and audited, and is on the disk.
+
+    Raises:
+        StartFailure: the target is there already, or no copy was whole.
+    """
+    if target.exists():
+        raise StartFailure(f"{target} is there already", "name a folder that is not")
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    problem = ""
+    for _ in range(_COPIES_MAX):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700, parents=True)
+        try:
+            _copy_files(directory, unfinished)
+            found = _core.inspect_journal(str(unfinished), replay=True)
+        except FileNotFoundError as error:
+            problem = f"{error.filename} went meanwhile"
+            continue
+        except _core.StartError as error:
+            problem = str(error.args[0])
+            continue
+        if found["ok"]:
+            unfinished.rename(target)
+            _sync(target.parent)
+            print(f"copied to {target}: every command up to {found['sequence']}, audited")
+            return 0
+        problem = "; ".join(found["problems"])
+    shutil.rmtree(unfinished)
+    raise StartFailure(
+        f"none of {_COPIES_MAX} copies of {directory} was whole; the last one: {problem}",
+        f"`viabtc journal verify {directory}` says whether the files themselves are; copy those of"
+        " a stopped engine",
+    )
+
+
+def _copy_files(directory: Path, target: Path) -> None:
+    """Copies every file once, in the order in which one may be older than another.
+
+    Raises:
+        FileNotFoundError: the engine removed a file meanwhile.
+    """
+    left = {path for pattern in _NOT_COPIED for path in directory.glob(pattern)}
+    for pattern in _COPY_ORDER:
+        for source in sorted(set(directory.glob(pattern)) - left):
+            if not source.is_file() or (pattern == "*" and source.match(_COPY_ORDER[-1])):
+                continue
+            left.add(source)
+            copied = target / source.name
+            if source.suffix == ".sqlite3":
+                _copy_database(source, copied)
+            else:
+                shutil.copy2(source, copied)
+            _sync(copied)
+    _sync(target)
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    with (
+        contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as reader,
+        contextlib.closing(sqlite3.connect(target)) as writer,
+    ):
+        reader.backup(writer)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def give_way() -> None:
     """Takes least priority, as far as the system lets us, and ends with the parent process."""
     with contextlib.suppress(OSError):
@@ -77,7 +164,7 @@ def snapshot(directory: Path) -> int:
 
 
 def repair(directory: Path, from_mysql: Path | None) -> int:
-    """Repairs a damaged journal from the operation log in MySQL; the exit code.
+    """Says whether a damaged journal can be helped, and how; the exit code.
 
     A journal is never repaired from itself: what stands behind the damage was acknowledged, and
     cutting it off would lose it without a word.
@@ -100,7 +187,7 @@ def repair(directory: Path, from_mysql: Path | None) -> int:
             "directory from a backup or standby",
         )
     raise StartFailure(
-        f"the engine of {from_mysql} keeps no operation log in MySQL, which this version cannot "
-        "write",
-        "restore the directory from a backup or standby; nothing was changed",
+        "a journal is not repaired in its place: what is sound and what the log has would be mixed",
+        f"move {directory} aside; with an empty one and the durability `operlog` the engine begins "
+        f"from the databases of {from_mysql}",
     )

@@ -1,7 +1,9 @@
 """`viabtc journal`: what it says and does about the files of an engine."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -54,9 +56,9 @@ def test_a_repair_is_refused_without_a_source_and_changes_nothing(data: Path) ->
     assert (data / SEGMENT).read_bytes() == damaged
 
 
-def test_a_repair_from_an_engine_without_operation_log_is_refused(data: Path) -> None:
+def test_a_repair_names_the_way_from_the_operation_log(data: Path) -> None:
     damaged = damage(data)
-    with pytest.raises(StartFailure, match="keeps no operation log in MySQL"):
+    with pytest.raises(StartFailure, match="begins from the databases of"):
         journal.repair(data, Path("matchengine.json"))
     assert (data / SEGMENT).read_bytes() == damaged
 
@@ -81,3 +83,35 @@ def test_a_process_gives_way_with_processor_and_disk(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "19"
     assert os.nice(0) < 19
+
+
+def test_a_copy_leads_to_the_same_state_and_is_no_repetition(data: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copies" / "one"
+    (data / "lock").write_text("1")
+    with contextlib.closing(sqlite3.connect(data / "history.sqlite3")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE kept (number INTEGER)")
+        database.execute("INSERT INTO kept VALUES (7)")
+        database.commit()
+        # The row is in the database's own log only.
+        assert (data / "history.sqlite3-wal").stat().st_size > 0
+        done = run("copy", str(data), str(target))
+    assert done.returncode == 0, done.stderr
+    assert "every command up to 20" in done.stdout
+    assert (target / SEGMENT).read_bytes() == (data / SEGMENT).read_bytes()
+    assert not (target / "lock").exists()
+    assert not list(target.glob("spare-*"))
+    with contextlib.closing(sqlite3.connect(target / "history.sqlite3")) as database:
+        assert database.execute("SELECT number FROM kept").fetchall() == [(7,)]
+    again = run("copy", str(data), str(target))
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+
+
+def test_damage_is_not_copied(data: Path, tmp_path: Path) -> None:
+    damage(data)
+    target = tmp_path / "copy"
+    done = run("copy", str(data), str(target))
+    assert done.returncode == 1
+    assert "is damaged at byte" in done.stderr
+    assert not list(tmp_path.glob("copy*"))
