@@ -277,10 +277,16 @@ def open_accounts(path: Path) -> Accounts:
     Raises:
         StartFailure: others may use the file, or it cannot be read.
     """
-    if path.exists() and path.stat().st_mode & 0o077:
+    try:
+        if path.exists() and path.stat().st_mode & 0o077:
+            raise StartFailure(
+                f"{path} can be used by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
+            )
+    except OSError as error:
         raise StartFailure(
-            f"{path} can be used by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
-        )
+            f"cannot use the users in {path}: {error.strerror}",
+            "name a file that this service may use, such as one of its own",
+        ) from error
     accounts = Accounts(path)
     try:
         accounts.users()

@@ -176,10 +176,16 @@ def open_audit_log(path: Path, log: Any) -> AuditLog:
         StartFailure: others may read or write it, or its end is not as it was written.
     """
     audit = AuditLog(path, log)
-    if path.exists() and path.stat().st_mode & 0o077:
+    try:
+        if path.exists() and path.stat().st_mode & 0o077:
+            raise StartFailure(
+                f"{path} can be used by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
+            )
+    except OSError as error:
         raise StartFailure(
-            f"{path} can be used by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
-        )
+            f"cannot use the audit log {path}: {error.strerror}",
+            "name a file that this service may use as viabtc.audit_log",
+        ) from error
     try:
         audit.head()
     except AuditLogError as error:

@@ -128,6 +128,11 @@ def test_while_the_file_is_damaged_nobody_that_it_may_speak_of_is_let_in(
     assert tokens.user_of(text) == 5
 
 
+def test_a_file_that_cannot_be_looked_at_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StartFailure, match="cannot use the users"):
+        open_accounts(tmp_path / ("x" * 300))
+
+
 def test_a_file_that_others_can_use_is_refused(path: Path) -> None:
     issued(open_accounts(path))
     path.chmod(0o660)

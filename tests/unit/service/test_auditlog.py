@@ -87,6 +87,11 @@ def test_nothing_is_added_behind_a_line_that_was_changed(tmp_path: Path) -> None
         open_audit_log(path, LOG)
 
 
+def test_a_file_that_cannot_be_looked_at_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StartFailure, match="cannot use the audit log"):
+        open_audit_log(tmp_path / ("x" * 300), LOG)
+
+
 def test_a_file_that_others_can_use_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "audit"
     write(path, 1)
