@@ -3,6 +3,7 @@
 import contextlib
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import pytest
 
 from harness.places import ROOT
 from harness.processes import Reserved, Server, spawn, start_exchange
+from harness.redis_cluster import Node, new_server
 from viabtc.cli import SERVICES
 from viabtc.service.tokens import open_tokens
 
@@ -85,14 +87,29 @@ def settings_of(service: str, directory: Path, control: Reserved, nowhere: Reser
     return config
 
 
-# marketprice serves once it has Redis; its booted sibling of tests/systemd has one.
-@pytest.mark.parametrize("service", sorted(set(SERVICES) - {"marketprice"}))
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A plain server: marketprice serves once it has one."""
+    node = new_server(tmp_path_factory.mktemp("redis"))
+    node.start()
+    yield node
+    node.close()
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
 def test_no_service_shows_a_secret_or_listens_beyond_the_machine(
-    tmp_path: Path, service: str
+    tmp_path: Path, service: str, redis: Node
 ) -> None:
     control, nowhere = Reserved(), Reserved()
     path, output = tmp_path / "config.json", tmp_path / "out"
-    path.write_text(json.dumps(settings_of(service, tmp_path, control, nowhere)))
+    settings = settings_of(service, tmp_path, control, nowhere)
+    if service == "marketprice":
+        settings["redis"] = {"name": "", "addr": [redis.place]}
+        settings["deals"]["brokers"] = nowhere.place
+        settings["accesshttp"] = f"http://{nowhere.place}/"
+        settings["viabtc"]["db_history"] |= {"host": "127.0.0.1", "port": nowhere.port}
+        settings["viabtc"]["db_history"]["pass"] = CANARY
+    path.write_text(json.dumps(settings))
     reserved = {"control": control, "nowhere": nowhere}
     process = spawn([service, str(path)], output)
     server = Server(process, f"http://{control.place}", output, reserved)
