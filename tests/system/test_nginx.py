@@ -93,7 +93,12 @@ def test_websockets_pass(front: Front) -> None:
 def test_what_is_internal_is_not_there(front: Front) -> None:
     address, trust = front
     with httpx.Client(base_url=f"https://{address}", verify=trust) as client:
-        for path in ("/control/status", "/control/audit", "/control"):
+        for path in (
+            "/control/status",
+            "/control/audit",
+            "/control",
+            "/internal/exchange/user/auth",
+        ):
             assert client.get(path).status_code == 404
         body = {"method": "balance.update", "params": [1, "BTC", "x", 1, "1", {}], "id": 1}
         assert client.post("/", json=body).status_code == 405

@@ -1,5 +1,6 @@
 """Users and tokens that an administrator makes, through a running exchange."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from harness.processes import Server, start_exchange
 from harness.websocket import Client
+from viabtc.accessws.auth import Refused, Verdict, open_http_authenticator
+from viabtc.rest.sites import AUTH
 from viabtc.service.tokens import open_tokens
 
 
@@ -101,6 +104,25 @@ def test_the_websocket_knows_issued_tokens_and_learns_of_their_end(
         me.delete(f"/admin/tokens/{token['id']}").raise_for_status()
         with Client(server.place("websocket")) as client:
             assert client.call("server.auth", token["token"], "test")["error"]["code"] == 11
+
+
+def test_a_service_at_auth_url_learns_who_a_token_stands_for(place: tuple[Server, Path]) -> None:
+    server, data = place
+    url = server.control.removesuffix("/control") + AUTH
+    known = open_tokens(data / "tokens").by_name
+
+    async def ask(*texts: str) -> list[Verdict]:
+        async with open_http_authenticator(url, url, 10) as authenticator:
+            return [await authenticator.auth(text) for text in texts]
+
+    with administrator(place) as me:
+        made(me, "/admin/users", {"id": 61, "name": ""})
+        token = made(me, "/admin/tokens", {"user": 61, "scopes": ["read"], "label": "eye"})
+        texts = (token["token"], known["user-1"], known["admin"], "wrong")
+        refused = Refused(11, "invalid token")
+        assert asyncio.run(ask(*texts)) == [61, 1, refused, refused]
+        me.delete(f"/admin/tokens/{token['id']}").raise_for_status()
+        assert asyncio.run(ask(token["token"])) == [refused]
 
 
 def test_users_are_listed_in_pages(place: tuple[Server, Path]) -> None:

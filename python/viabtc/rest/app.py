@@ -11,6 +11,7 @@ from viabtc.rest.limits import BodyLimit
 from viabtc.rest.pages import PageSettings, add_page
 from viabtc.rest.requestid import RequestId
 from viabtc.rest.routes import account, admin, changes, market, orders, udf, users
+from viabtc.rest.sites import add_sites
 from viabtc.rest.times import Timed
 from viabtc.service.auditlog import AuditLog
 from viabtc.service.tokens import Tokens
@@ -41,5 +42,6 @@ def build_app(
     # The busiest first: a request is compared with one route after the other.
     for routes in (orders, market, account, udf, admin, changes, users):
         app.include_router(routes.router, prefix=PREFIX)
+    add_sites(app, tokens)
     add_page(app, page)
     return app
