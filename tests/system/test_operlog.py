@@ -39,10 +39,11 @@ def engine(tmp_path: Path, mariadb: Mariadb) -> Iterator[Server]:
         server.kill()
 
 
-def refusal(directory: Path, mariadb: Mariadb) -> str:
+def refusal(directory: Path, mariadb: Mariadb, config: dict[str, Any] | None = None) -> str:
     """What an engine says that does not start."""
     directory.mkdir(exist_ok=True)
-    server = spawn_matchengine(directory, {**small_config(), **mariadb.sections()}, OWN)
+    settings = {**small_config(), **(config or {}), **mariadb.sections()}
+    server = spawn_matchengine(directory, settings, OWN)
     try:
         assert server.process.wait(60) == 1, server.said()
         return server.said()
@@ -238,3 +239,42 @@ def test_a_second_engine_needs_to_be_told_and_fences_the_first(
     with Client(third.place("rpc")) as client:
         trade(client, 2)
     assert third.stop() == 0, third.said()
+
+
+def edited(key: str, value: Any) -> dict[str, Any]:
+    """The markets with one key of one of them changed."""
+    markets = small_config()["markets"]
+    markets[0][key] = value
+    return {"markets": markets}
+
+
+def test_a_log_that_other_settings_led_to_is_refused_until_a_slice_is_behind_it(
+    tmp_path: Path, mariadb: Mariadb, engine: Server
+) -> None:
+    """Applied again under other settings the same orders would be cut or refused otherwise."""
+    with Client(engine.place("rpc")) as client:
+        trade(client)
+    wanted = state_of(engine)
+    engine.kill()
+    mariadb.run("DELETE FROM slice_history; DELETE FROM viabtc_slice", LOG)
+    shutil.rmtree(tmp_path / "one" / "data")
+    finer = edited("money", {"name": "USDT", "prec": 1})
+    said = refusal(tmp_path / "two", mariadb, finer)
+    assert "written with other settings: money of BTCUSDT was" in said
+    assert "viabtc_settings" in said
+    assert list((tmp_path / "two" / "data").glob("journal-*")) == []
+    old = start(tmp_path / "two", mariadb)
+    assert state_of(old) == wanted
+    old.until(lambda: old.status()["slice_time"] > 0)
+    old.kill()
+    shutil.rmtree(tmp_path / "two" / "data")
+    settings = {**small_config(), **edited("min_amount", "0.01"), **mariadb.sections()}
+    (tmp_path / "three").mkdir()
+    new = start_matchengine(tmp_path / "three", settings, OWN)
+    assert state_of(new)[:4] == wanted[:4]
+    # Where the journal has everything, an edit takes effect as it does without the log.
+    assert new.stop() == 0, new.said()
+    settings.update(edited("min_amount", "0.02"))
+    again = start_matchengine(tmp_path / "three", settings, OWN)
+    assert state_of(again)[:4] == wanted[:4]
+    assert again.stop() == 0, again.said()

@@ -241,6 +241,20 @@ class MysqlProjection:
             await run_sql(connection, b"COMMIT")
         return dead
 
+    async def keep_settings(self, sequence: int, epoch: int, text: str) -> None:
+        """Keeps the settings that commands behind `sequence` are decided by, under our lease.
+
+        Raises:
+            StoreError: they are not kept, or the lease is lost.
+        """
+        connection = self._open()
+        async with self._session(f"cannot keep settings in {self._settings}"):
+            await run_sql(connection, b"START TRANSACTION")
+            self._check_lease((await run_sql(connection, self._hold()))[0])
+            sql = "REPLACE INTO viabtc_settings (`sequence`, `epoch`, `body`) VALUES (%s, %s, %s)"
+            await execute(connection, sql, (sequence, epoch, text))
+            await run_sql(connection, b"COMMIT")
+
     async def release(self) -> None:
         """Gives the lease back, so that the next start need not wait; failing is no harm."""
         if self._connection is not None and self.epoch is not None:

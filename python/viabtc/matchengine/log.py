@@ -109,6 +109,15 @@ class LogReader:
             found.append(Operation(number, entry["time_us"], entry["command"], entry["params"]))
         return found
 
+    async def settings(self, before: int) -> list["KeptSettings"]:
+        """Settings that commands up to `before` were decided by, oldest first."""
+        rows = await self._reader.fetch(
+            "SELECT `sequence`, `epoch`, `body` FROM viabtc_settings"
+            " WHERE `sequence` < %s ORDER BY `sequence`",
+            (before,),
+        )
+        return [KeptSettings(*row) for row in rows]
+
     async def _all(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         return [row async for page in self._pages(table, columns) for row in page]
 
@@ -137,6 +146,17 @@ class SliceRow:
     operlog_id: int
     last_order: int
     last_deal: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSettings:
+    """What decided the commands behind `sequence`."""
+
+    sequence: int
+    epoch: int
+    """Of the engine that began with them."""
+    text: str
+    """Assets and markets of its file, in JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,7 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
             shared = await stack.enter_async_context(
                 open_shared_log(
                     settings.databases,
-                    settings.engine.data,
+                    settings.engine,
                     log,
                     holder,
                     take_over=settings.take_over,
