@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 
 from harness.processes import Reserved
 
-START_DEADLINE_S: Final = 15.0
+START_DEADLINE_S: Final = 60.0
+"""A server that was killed reads its whole log before it answers."""
 
 MASTER: Final = "trade"
 """Name of the master, as the Sentinels know it."""
