@@ -114,6 +114,7 @@ def our_server(kind: Kind, config: Path | None) -> Iterator[Server]:
             server = Server("viabtc", f"127.0.0.1:{rpc}", None, None, process_id)
             if is_run:
                 server.http, server.websocket = f"127.0.0.1:{http}", f"127.0.0.1:{websocket}"
+                server.tokens = directory / "data" / "tokens"
             yield server
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,7 +1,9 @@
 //! `viabtc-load websocket`: many connections that listen; what reached them, how soon, at what cost.
 //!
 //! The latency of a deal counts from the time that stands in it, which the server's clock gave, so both
-//! must run on one machine.
+//! must run on one machine. It ends when the system has the deal in the connection's socket: one thread
+//! here stands for thousands of readers, each with a machine of its own, and its turn of reading all of
+//! them is not part of what a server does. Until then is said beside it.
 
 mod crowd;
 mod frames;
@@ -10,6 +12,7 @@ mod listener;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
 use self::crowd::{Found, Plan};
@@ -151,16 +154,21 @@ fn to_table(found: &Found, measured: Duration) -> String {
             let milliseconds = found.latency.value_at_percentile(percentile) as f64 / 1e6;
             line(name, format!("{milliseconds:.3} ms"));
         }
+        let read = found.reading.value_at_percentile(50.0) as f64 / 1e6;
+        line("read (p50)", format!("{read:.3} ms"));
     }
     text
 }
 
 fn to_json(found: &Found, measured: Duration) -> Value {
     let rates = Rates::of(found, measured);
-    let latency = PERCENTILES.iter().map(|(name, percentile)| {
-        let microseconds = found.latency.value_at_percentile(*percentile) as f64 / 1e3;
-        ((*name).to_owned(), json!(microseconds))
-    });
+    let percentiles = |latencies: &Histogram<u64>| {
+        let values = PERCENTILES.iter().map(|(name, percentile)| {
+            let microseconds = latencies.value_at_percentile(*percentile) as f64 / 1e3;
+            ((*name).to_owned(), json!(microseconds))
+        });
+        values.collect::<Map<_, _>>()
+    };
     let closed = found.closed.iter().map(|(code, count)| (code.to_string(), json!(count)));
     json!({
         "opened": found.opened,
@@ -176,6 +184,7 @@ fn to_json(found: &Found, measured: Duration) -> Value {
         "deals_least": found.deals.0,
         "deals_most": found.deals.1,
         "latencies": found.latency.len(),
-        "latency_us": latency.collect::<Map<_, _>>(),
+        "latency_us": percentiles(&found.latency),
+        "read_us": percentiles(&found.reading),
     })
 }

@@ -14,10 +14,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 const CONNECTIONS: u64 = 20;
 
-fn open() -> Hub {
+fn open(options: HubOptions) -> Hub {
     let local = ["tcp@127.0.0.1:0".parse().unwrap()];
     let dialect = || Box::new(Calls::new(CallsOptions::default())) as _;
-    Hub::start(&[], dialect, &local, HubOptions::default(), || {}).unwrap()
+    Hub::start(&[], dialect, &local, options, || {}).unwrap()
 }
 
 /// One deal of this moment.
@@ -31,23 +31,23 @@ fn deal(number: u64) -> Publication {
     Publication::Items(Arc::new(Items { head, tail, members, is_whole: true }))
 }
 
-fn program(hub: &Hub, options: &[&str]) -> Command {
+fn program(hub: &Hub, connections: u64, options: &[&str]) -> Command {
     let address = hub.addresses()[0].to_string();
     let mut program = Command::new(env!("CARGO_BIN_EXE_viabtc-load"));
-    let connections = CONNECTIONS.to_string();
     program.args(["websocket", "--address", address.trim_start_matches("tcp@")]);
-    program.args(["--connections", &connections, "--json", "--warmup", "0"]).args(options);
+    program.args(["--connections", &connections.to_string(), "--json", "--warmup", "0"]);
+    program.args(options);
     program.stdout(Stdio::piped());
     program
 }
 
 #[test]
 fn every_deal_is_counted_for_every_connection_and_timed() {
-    let hub = open();
+    let hub = open(HubOptions::default());
     let process = std::process::id().to_string();
     let ask = r#"deals.subscribe ["X"]"#;
     let options = ["--ask", ask, "--ask", "server.ping", "--seconds", "1", "--server", &process];
-    let mut child = program(&hub, &options).spawn().unwrap();
+    let mut child = program(&hub, CONNECTIONS, &options).spawn().unwrap();
     let began = Instant::now();
     let mut told = 0;
     while child.try_wait().unwrap().is_none() {
@@ -73,13 +73,13 @@ fn every_deal_is_counted_for_every_connection_and_timed() {
 
 #[test]
 fn what_is_refused_or_closed_is_a_failure() {
-    let hub = open();
-    let output = program(&hub, &["--ask", "nope", "--seconds", "0"]).output().unwrap();
+    let hub = open(HubOptions::default());
+    let output = program(&hub, CONNECTIONS, &["--ask", "nope", "--seconds", "0"]).output().unwrap();
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(!output.status.success());
     assert_eq!(found["refused"], CONNECTIONS);
     let options = ["--ask", r#"deals.subscribe ["X"]"#, "--seconds", "30"];
-    let mut child = program(&hub, &options).spawn().unwrap();
+    let mut child = program(&hub, CONNECTIONS, &options).spawn().unwrap();
     let began = Instant::now();
     // Not connections: the hub may still count those of the program before.
     while hub.metrics().subscriptions.load(Relaxed) < CONNECTIONS {
@@ -95,4 +95,49 @@ fn what_is_refused_or_closed_is_a_failure() {
     let output = child.wait_with_output().unwrap();
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["closed"]["1001"], CONNECTIONS, "{found}");
+}
+
+/// The clients are another process: with both ends in one, its 20,000 files would not do.
+#[test]
+fn ten_thousand_come_back_at_once_and_are_told_again() {
+    const ALL: u64 = 10_000;
+    const AGAIN: f64 = 10.0;
+    let hub = open(HubOptions { connections_max: ALL as usize, ..HubOptions::default() });
+    let figure = |name: &str| {
+        let figures = hub.metrics().snapshot();
+        figures.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).unwrap()
+    };
+    let ask = r#"deals.subscribe ["X"]"#;
+    let mut options = vec!["--ask", ask, "--opening", "4096"];
+    let sources: Vec<String> = (2..10).map(|last| format!("127.0.0.{last}")).collect();
+    options.extend(sources.iter().flat_map(|source| ["--source", source]));
+    let first = program(&hub, ALL, &[&options[..], &["--seconds", "0"]].concat()).output().unwrap();
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stdout));
+    let began = Instant::now();
+    while figure("connections") > 0 {
+        assert!(began.elapsed() < DEADLINE, "{} are left", figure("connections"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!((figure("subscriptions"), figure("topics")), (0, 0));
+
+    let options = [&options[..], &["--seconds", "2"]].concat();
+    let mut child = program(&hub, ALL, &options).spawn().unwrap();
+    let began = Instant::now();
+    let mut told = 0;
+    while child.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < DEADLINE, "the program does not end");
+        if figure("subscriptions") == ALL {
+            told += 1;
+            hub.publish(vec![("deals X".into(), deal(told))]);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let output = child.wait_with_output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{found}");
+    assert_eq!(found["opened"], ALL);
+    let opened_in_s = found["opened_in_s"].as_f64().unwrap();
+    println!("{ALL} subscribed again after {opened_in_s:.2} s");
+    assert!(opened_in_s < AGAIN, "{found}");
+    assert!(found["deals_least"].as_u64().unwrap() > 0, "{told} were told: {found}");
 }

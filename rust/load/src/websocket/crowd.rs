@@ -60,8 +60,10 @@ pub(crate) struct Found {
     /// Messages and their bytes that came in the measured part.
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
-    /// From the deal's own time to its arrival, nanoseconds.
+    /// From the deal's own time to its arrival at the connection's socket, nanoseconds.
     pub(crate) latency: Histogram<u64>,
+    /// The same until the one thread that reads all connections had it.
+    pub(crate) reading: Histogram<u64>,
     /// Fewest and most deals of the measured part that reached a connection.
     pub(crate) deals: (u64, u64),
     /// Resident bytes of the server before the first connection and with all of them.
@@ -74,6 +76,8 @@ struct Crowd<'a> {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
+    /// The last push of deals, and the times in it: most that come are the same.
+    last: (Vec<u8>, Vec<u64>),
     listeners: Vec<Option<Listener>>,
     /// Connections that are opening.
     opening: usize,
@@ -117,6 +121,7 @@ impl<'a> Crowd<'a> {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS_MAX),
             buffer: vec![0; READ_BYTES],
+            last: (Vec::new(), Vec::new()),
             listeners: Vec::with_capacity(plan.connections),
             opening: 0,
             measured: u64::MAX..u64::MAX,
@@ -131,6 +136,7 @@ impl<'a> Crowd<'a> {
                 messages: 0,
                 bytes: 0,
                 latency: Histogram::new_with_max(LATENCY_NS_MAX, 3).map_err(io::Error::other)?,
+                reading: Histogram::new_with_max(LATENCY_NS_MAX, 3).map_err(io::Error::other)?,
                 deals: (0, 0),
                 memory: None,
             },
@@ -246,16 +252,21 @@ impl<'a> Crowd<'a> {
             return Ok(());
         }
         let now_ns = self.now_ns();
-        let Crowd { script, buffer, measured, found, .. } = self;
-        listener.readable(script, buffer, &mut |listener, payload| {
+        let Crowd { script, buffer, measured, found, last, .. } = self;
+        listener.readable(script, buffer, &mut |listener, payload, came_ns| {
             if measured.contains(&now_ns) {
                 found.messages += 1;
                 found.bytes += payload.len() as u64;
             }
             if measured.start != u64::MAX && payload.starts_with(DEALS) {
-                for time_ns in deal_times(payload).filter(|time| measured.contains(time)) {
+                if last.0 != payload {
+                    *last = (payload.to_vec(), deal_times(payload).collect());
+                }
+                for time_ns in last.1.iter().filter(|time| measured.contains(time)) {
                     listener.deals += 1;
-                    found.latency.saturating_record(now_ns.saturating_sub(time_ns));
+                    let came_ns = came_ns.unwrap_or(now_ns);
+                    found.latency.saturating_record(came_ns.saturating_sub(*time_ns));
+                    found.reading.saturating_record(now_ns.saturating_sub(*time_ns));
                 }
             }
         })

@@ -1,8 +1,13 @@
 //! One connection that opens, asks for something and listens.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSliceMut, Write};
+use std::os::fd::AsRawFd;
 
 use mio::net::TcpStream;
+use nix::cmsg_space;
+use nix::sys::socket::sockopt::ReceiveTimestampns;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
+use nix::sys::time::TimeSpec;
 
 use super::frames::{CLOSE, PING, PONG, TEXT, read_frame, write_frame};
 
@@ -52,33 +57,35 @@ impl Listener {
                 return Err(error);
             }
             self.socket.set_nodelay(true)?;
+            setsockopt(&self.socket, ReceiveTimestampns, &true)?;
             self.phase = Phase::Shaking;
             return self.send(&script.handshake);
         }
         Ok(())
     }
 
-    /// Reads what is there; `push` gets each message that is no answer.
+    /// Reads what is there; `push` gets each message that is no answer, and when the last of the bytes
+    /// that were read with it came to the socket, in nanoseconds since the epoch.
     pub(crate) fn readable(
         &mut self,
         script: &Script,
         buffer: &mut [u8],
-        push: &mut impl FnMut(&mut Listener, &[u8]),
+        push: &mut impl FnMut(&mut Listener, &[u8], Option<u64>),
     ) -> io::Result<()> {
         loop {
-            match self.socket.read(buffer) {
-                Ok(0) => {
+            match self.receive(buffer) {
+                Ok((0, _)) => {
                     self.end(1006);
                     return Ok(());
                 }
-                Ok(size) => {
+                Ok((size, came_ns)) => {
                     if self.input.is_empty() {
-                        let taken = self.take(script, &buffer[..size], push)?;
+                        let taken = self.take(script, &buffer[..size], came_ns, push)?;
                         self.input.extend_from_slice(&buffer[taken..size]);
                     } else {
                         let mut input = std::mem::take(&mut self.input);
                         input.extend_from_slice(&buffer[..size]);
-                        let taken = self.take(script, &input, push)?;
+                        let taken = self.take(script, &input, came_ns, push)?;
                         input.drain(..taken);
                         self.input = if input.is_empty() { Vec::new() } else { input };
                     }
@@ -94,12 +101,28 @@ impl Listener {
         }
     }
 
+    /// Bytes that are there, how many, and when the last of them came to the socket.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<u64>)> {
+        let mut control = cmsg_space!(TimeSpec);
+        let mut parts = [IoSliceMut::new(buffer)];
+        let descriptor = self.socket.as_raw_fd();
+        let got = recvmsg::<()>(descriptor, &mut parts, Some(&mut control), MsgFlags::empty())?;
+        let came_ns = got.cmsgs()?.find_map(|message| match message {
+            ControlMessageOwned::ScmTimestampns(time) => {
+                Some(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+            }
+            _ => None,
+        });
+        Ok((got.bytes, came_ns))
+    }
+
     /// Takes what is whole from the start of `input`; how many bytes.
     fn take(
         &mut self,
         script: &Script,
         input: &[u8],
-        push: &mut impl FnMut(&mut Listener, &[u8]),
+        came_ns: Option<u64>,
+        push: &mut impl FnMut(&mut Listener, &[u8], Option<u64>),
     ) -> io::Result<usize> {
         let mut taken = 0;
         if self.phase == Phase::Shaking {
@@ -125,7 +148,7 @@ impl Listener {
             taken += frame.payload.end;
             let payload = &rest[frame.payload];
             match frame.opcode {
-                TEXT if frame.is_final => self.message(payload, push),
+                TEXT if frame.is_final => self.message(payload, came_ns, push),
                 PING => {
                     let mut pong = Vec::new();
                     write_frame(PONG, payload, &mut pong);
@@ -141,7 +164,12 @@ impl Listener {
         Ok(taken)
     }
 
-    fn message(&mut self, payload: &[u8], push: &mut impl FnMut(&mut Listener, &[u8])) {
+    fn message(
+        &mut self,
+        payload: &[u8],
+        came_ns: Option<u64>,
+        push: &mut impl FnMut(&mut Listener, &[u8], Option<u64>),
+    ) {
         // Answers begin with their error, notifications with their method.
         match self.phase {
             Phase::Asking(unanswered) if !payload.starts_with(b"{\"method\"") => {
@@ -153,7 +181,7 @@ impl Listener {
                     unanswered => Phase::Asking(unanswered),
                 };
             }
-            _ => push(self, payload),
+            _ => push(self, payload, came_ns),
         }
     }
 
