@@ -512,7 +512,7 @@ class Hub:
                 message_bytes_max, queue_bytes_max, send_buffer_bytes, keep_alive_s,
                 ping_interval_s, stall_timeout_s, opening_timeout_s, connections_max,
                 connections_per_address_max, subscriptions_max, frames_per_second_max, deflate,
-                threads, shared, depth_limits, depth_intervals, stream_message_bytes_max,
+                threads, writers, shared, depth_limits, depth_intervals, stream_message_bytes_max,
                 stream_frames_per_second_max, stream_subscriptions_max, stream_ping_interval_s.
 
         Raises:

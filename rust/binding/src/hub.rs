@@ -331,6 +331,7 @@ fn read_options(options: &Bound<'_, PyDict>) -> PyResult<(HubOptions, CallsOptio
                 .seconds("stream_ping_interval_s", defaults.stream.ping_interval)?,
         },
         threads: named.get("threads", defaults.threads)?,
+        writers: named.get("writers", defaults.writers)?,
         is_shared: named.get("shared", defaults.is_shared)?,
     };
     let intervals: Vec<String> = named.get("depth_intervals", Vec::new())?;

@@ -1,5 +1,5 @@
-//! Crowds: readers that stop beside readers that do not, and everybody coming back at once. Alone in its
-//! binary: what is measured is this process.
+//! Crowds: readers that stop beside readers that do not, and many that are written by several
+//! threads. Alone in its binary: what is measured is this process.
 
 #[allow(dead_code, reason = "shared with other tests")]
 mod websocket;
@@ -141,9 +141,9 @@ fn readers_that_stop_cost_the_others_nothing_and_are_closed() {
     let [p90_alone, p99_alone] = [90, 99].map(|percent| percentile(&alone, percent));
     println!("alone p90 {p90_alone:?}, p99 {p99_alone:?}");
     println!("beside {EACH} stalled ones, closed after {closed_after:?}: p90 {p90:?}, p99 {p99:?}");
-    assert!(closed_after < Duration::from_secs(5), "closed after {closed_after:?}");
     assert_eq!(figure(&hub, "overflowed_total"), EACH as u64);
     if p99_alone < QUIET {
+        assert!(closed_after < Duration::from_secs(5), "closed after {closed_after:?}");
         assert!(p99 < TARGET, "p99 {p99:?}");
     } else {
         // Something else uses the machine: one push in a hundred says more of that than of the hub.
@@ -154,42 +154,41 @@ fn readers_that_stop_cost_the_others_nothing_and_are_closed() {
 }
 
 #[test]
-fn everybody_comes_back_at_once_and_is_subscribed_again() {
+fn several_threads_write_each_connection_what_is_due_in_order() {
     let _alone = ALONE.lock().unwrap();
-    // Both ends are files of this process, which may have 20,000.
-    const ALL: usize = 8_000;
-    const ADDRESSES: usize = 8;
-    let hub = open(HubOptions { connections_max: ALL, ..HubOptions::default() });
-    let came = |hub: &Hub| {
-        let began = Instant::now();
-        let streams: Vec<TcpStream> = std::thread::scope(|scope| {
-            let come = |from: usize| {
-                let connected = (0..ALL / ADDRESSES).map(|_| connect(hub, from as u8, None));
-                connected.collect::<Vec<_>>()
-            };
-            let threads: Vec<_> =
-                (1..=ADDRESSES).map(|from| scope.spawn(move || come(from))).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-        });
-        until("all are subscribed", || figure(hub, "subscriptions") == ALL as u64);
-        (streams, began.elapsed())
-    };
-    let (streams, _) = came(&hub);
-    drop(streams);
-    until("all are gone", || figure(&hub, "connections") == 0);
-    assert_eq!((figure(&hub, "subscriptions"), figure(&hub, "topics")), (0, 0));
-    let (mut streams, elapsed) = came(&hub);
-    println!("{ALL} subscribed again after {elapsed:?}");
-    assert!(elapsed < Duration::from_secs(10));
-    hub.publish(vec![("price X".into(), Publication::state(b"the newest", b"the newest"))]);
+    const ALL: usize = 4_000;
+    const TOLD: usize = 50;
+    const WRITERS: usize = 3;
+    let hub = open(HubOptions { writers: WRITERS, ..HubOptions::default() });
+    let mut streams: Vec<TcpStream> = (0..ALL).map(|_| connect(&hub, 1, None)).collect();
+    until("all are subscribed", || figure(&hub, "subscriptions") == ALL as u64);
+    let mut expected = Vec::new();
+    for number in 0..TOLD {
+        if number == TOLD / 2 {
+            // Unread bytes make these ends resets, so that writing to some of them fails.
+            streams.truncate(ALL / 2);
+        }
+        let text = format!("<{number}>");
+        expected.extend_from_slice(text.as_bytes());
+        hub.publish(vec![("price X".into(), Publication::message(text.as_bytes()))]);
+    }
     for stream in &mut streams {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut seen = Vec::new();
-        while !seen.ends_with(b"the newest") {
-            let mut buffer = [0; 1_024];
+        let (mut seen, mut buffer) = (Vec::new(), [0; 4_096]);
+        let end = format!("<{}>", TOLD - 1);
+        while !seen.ends_with(end.as_bytes()) {
             let size = stream.read(&mut buffer).unwrap();
-            assert!(size > 0);
+            assert!(size > 0, "a reader was closed");
             seen.extend_from_slice(&buffer[..size]);
         }
+        // Heads of frames stand between the texts, and an answer before them.
+        let mut told = Vec::new();
+        for part in seen.split(|byte| *byte == b'<').skip(1) {
+            let text = part.split(|byte| *byte == b'>').next().unwrap();
+            told.extend_from_slice(&[b"<", text, b">"].concat());
+        }
+        assert_eq!(String::from_utf8_lossy(&told), String::from_utf8_lossy(&expected));
     }
+    until("the others are gone", || figure(&hub, "connections") == (ALL / 2) as u64);
+    assert_eq!(figure(&hub, "overflowed_total"), 0);
 }

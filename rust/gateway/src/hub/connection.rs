@@ -2,16 +2,14 @@
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::IpAddr;
-use std::sync::atomic::Ordering::Relaxed;
 
 use socket2::Socket;
 
 use super::HubOptions;
 use super::deflate::Deflater;
 use super::frames::{Assembler, Frame};
-use super::metrics::HubMetrics;
+use super::metrics::{HubMetrics, Written};
 use super::queue::{Queue, Slot};
-use crate::metrics::count;
 
 /// Frames that are written at once.
 const WRITE_FRAMES: usize = 64;
@@ -41,6 +39,8 @@ pub(super) struct Connection {
     pub(super) is_stream: bool,
     /// Messages may be compressed, both ways.
     pub(super) is_deflating: bool,
+    /// It cannot be written any more.
+    pub(super) is_broken: bool,
     /// Our direction is shut down.
     pub(super) is_shut: bool,
     /// Counted in `addresses`.
@@ -82,6 +82,7 @@ impl Connection {
             is_dirty: false,
             is_stream: false,
             is_deflating: false,
+            is_broken: false,
             is_shut: false,
             is_counted: false,
             is_pinged: false,
@@ -137,25 +138,31 @@ impl Connection {
             return false;
         }
         // An error here is found again when the connection's turn to be written comes.
-        let _ = self.write(metrics, now_ms);
+        let mut written = Written::default();
+        let _ = self.write(&mut written, now_ms);
+        metrics.add(&written);
         self.queue.bytes() > most
     }
 
     /// Writes until everything is out or the socket is full.
-    pub(super) fn write(&mut self, metrics: &HubMetrics, now_ms: u64) -> io::Result<()> {
+    pub(super) fn write(&mut self, written: &mut Written, now_ms: u64) -> io::Result<()> {
         while self.is_writable && !self.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
-            let filled = self.queue.fill(&mut slices);
-            let wanted: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-            match (&self.socket).write_vectored(&slices[..filled]) {
+            let (wanted, done) = if let Some(only) = self.queue.only() {
+                (only.len(), (&self.socket).write(only))
+            } else {
+                let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
+                let filled = self.queue.fill(&mut slices);
+                let wanted = slices[..filled].iter().map(|slice| slice.len()).sum();
+                (wanted, (&self.socket).write_vectored(&slices[..filled]))
+            };
+            match done {
                 Ok(size) => {
                     // Less than asked for: the socket is full, and its next room is a new event.
                     self.is_writable = size == wanted;
                     self.moved_ms = now_ms;
-                    let frames = self.queue.advance(size);
-                    count(&metrics.writes);
-                    metrics.frames_out.fetch_add(frames as u64, Relaxed);
-                    metrics.bytes_out.fetch_add(size as u64, Relaxed);
+                    written.writes += 1;
+                    written.frames += self.queue.advance(size) as u64;
+                    written.bytes += size as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_writable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

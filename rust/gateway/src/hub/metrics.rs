@@ -44,7 +44,21 @@ pub struct HubMetrics {
     pub latency: Latency,
 }
 
+/// What somebody wrote, before it is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) writes: u64,
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+}
+
 impl HubMetrics {
+    pub(crate) fn add(&self, written: &Written) {
+        self.writes.fetch_add(written.writes, Relaxed);
+        self.frames_out.fetch_add(written.frames, Relaxed);
+        self.bytes_out.fetch_add(written.bytes, Relaxed);
+    }
+
     /// Name and value of each.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
         let counters = [

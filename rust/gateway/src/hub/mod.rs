@@ -21,11 +21,13 @@ mod state;
 mod stream;
 mod subscribing;
 mod topics;
+mod writing;
 
 use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
@@ -51,6 +53,9 @@ const ADDRESSES_MAX: usize = 32;
 
 /// Most threads of a hub: a connection's name holds eight bits for its thread.
 const THREADS_MAX: usize = 256;
+
+/// Most threads that write, unless it is told: the engine and others want processors, too.
+const WRITERS_MAX: usize = 4;
 
 /// What clients may say: one per thread.
 pub trait Dialect: Send + 'static {
@@ -99,6 +104,8 @@ pub struct HubOptions {
     pub stream: StreamLimits,
     /// Threads that serve.
     pub threads: usize,
+    /// Threads that write when much is due at once, those that serve among them.
+    pub writers: usize,
     /// Whether other processes may listen on the same port.
     pub is_shared: bool,
 }
@@ -125,6 +132,7 @@ impl Default for HubOptions {
             is_deflating: false,
             stream: StreamLimits::default(),
             threads: 1,
+            writers: available_parallelism().map_or(1, NonZero::get).min(WRITERS_MAX),
             is_shared: false,
         }
     }
@@ -179,13 +187,14 @@ impl Hub {
         backends: &[Option<Arc<dyn Backend>>],
         mut dialect: impl FnMut() -> Box<dyn Dialect>,
         addresses: &[Address],
-        options: HubOptions,
+        mut options: HubOptions,
         on_notice: impl Fn() + Send + Sync + 'static,
     ) -> Result<Hub, BindError> {
         let threads = options.threads.clamp(1, THREADS_MAX);
         let (listeners, bound, paths) = open(addresses, threads, &options)?;
         let notices = Arc::new(Notices::new(on_notice));
         let metrics = Arc::new(HubMetrics::default());
+        options.writers = options.writers.div_ceil(threads);
         let options = Arc::new(options);
         let mut mailboxes = Vec::new();
         let mut handles = Vec::new();

@@ -63,6 +63,14 @@ impl Queue {
         self.entries.is_empty()
     }
 
+    /// The bytes to write when they are one piece, as mostly: the system takes one with less work.
+    pub(crate) fn only(&self) -> Option<&[u8]> {
+        match self.entries.len() {
+            1 => self.entries.front().map(|frame| &frame[self.written as usize..]),
+            _ => None,
+        }
+    }
+
     /// The next bytes to write, as many pieces as fit into `slices`; how many those are.
     pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;

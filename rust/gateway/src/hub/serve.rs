@@ -166,9 +166,7 @@ impl Thread {
             for command in commands {
                 self.core.obey(command);
             }
-            for place in mem::take(&mut self.core.dirty) {
-                self.core.write(place);
-            }
+            self.core.write_all();
             self.core.deflater.clear();
             if now >= next_tick {
                 next_tick = now + TICK;

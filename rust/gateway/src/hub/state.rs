@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
-use std::net::{IpAddr, Shutdown};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -354,23 +354,6 @@ impl Core {
             if *open == 0 {
                 self.addresses.remove(&address);
             }
-        }
-    }
-
-    pub(super) fn write(&mut self, place: u32) {
-        let Core { places, metrics, now_ms, .. } = self;
-        let slot = places.get_mut(place as usize);
-        let Some(connection) = slot.and_then(|slot| slot.connection.as_mut()) else { return };
-        connection.is_dirty = false;
-        if connection.write(metrics, *now_ms).is_err() {
-            return self.drop_connection(place);
-        }
-        if connection.phase == Phase::Closing && connection.queue.is_empty() && !connection.is_shut
-        {
-            // A close with unread input would reset the connection and may take the last bytes with it.
-            let _ = connection.socket.shutdown(Shutdown::Write);
-            connection.is_shut = true;
-            self.activate(place);
         }
     }
 
