@@ -6,12 +6,15 @@ changes meanwhile is asked for once, afterwards.
 
 import asyncio
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from viabtc import _core
 from viabtc.accessws.channels import Channel
 from viabtc.accessws.questions import Questions, Reply
 from viabtc.accessws.sources import CLOCK_S, Paces, Source, find_source
+
+if TYPE_CHECKING:
+    from viabtc.accessws.boards import Boards
 
 _RETRY_S: Final = 1.0
 """Pause before an unanswered question is asked again."""
@@ -41,6 +44,12 @@ def _is_private(source: Source) -> bool:
     return isinstance(source, Channel) and source.is_private
 
 
+def _traded(word: str) -> str:
+    """The market whose deals a word speaks of; empty for other words."""
+    kind, _, market = word.partition(" ")
+    return market if kind == "deals" else ""
+
+
 class Feeds:
     """All feeds of a hub.
 
@@ -51,6 +60,8 @@ class Feeds:
     def __init__(
         self, hub: _core.Hub, questions: Questions, paces: Paces, *, is_polling: bool
     ) -> None:
+        self.boards: Boards | None = None
+        """What answers for market data where deals are followed; else its service is asked."""
         self._hub = hub
         self._questions = questions
         self._paces = paces
@@ -70,7 +81,10 @@ class Feeds:
         source, pace_s = made
         feed = self._by_topic[topic] = Feed(topic, source, pace_s)
         if source.word:
-            self._by_word.setdefault(source.word, {})[topic] = feed
+            feeds = self._by_word.setdefault(source.word, {})
+            if not feeds and self.boards is not None and (market := _traded(source.word)):
+                self.boards.watched(market)
+            feeds[topic] = feed
             self._heed()
         self._ask(feed)
 
@@ -87,6 +101,8 @@ class Feeds:
         feeds.pop(topic, None)
         if not feeds:
             self._by_word.pop(feed.source.word, None)
+            if self.boards is not None and (market := _traded(feed.source.word)):
+                self.boards.unwatched(market)
             self._heed()
 
     def noted(self, word: str) -> None:
@@ -114,10 +130,13 @@ class Feeds:
             elif isinstance(feed.source, Channel):
                 feed.source.refuse(self._hub, feed.topic)
             return
+        self._show(feed, reply, is_polling=self._is_polling and not _is_private(feed.source))
+
+    def _show(self, feed: Feed, reply: Reply, *, is_polling: bool) -> None:
         feed.source.show(self._hub, feed.topic, bytes(reply.result))
         if feed.is_stale:
             self._schedule(feed, feed.asked_at + min(feed.pace_s, NOTED_PACE_S))
-        elif self._is_polling and not _is_private(feed.source):
+        elif is_polling:
             self._schedule(feed, feed.asked_at + feed.pace_s)
         elif feed.source.follows_time:
             self._schedule(feed, feed.asked_at + CLOCK_S)
@@ -144,5 +163,10 @@ class Feeds:
         feed.is_stale = False
         feed.asked_at = self._loop.time()
         source = feed.source
+        if self.boards is not None and (market := _traded(source.word)):
+            reply = self.boards.answer(market, source.method, source.params())
+            if reply is not None and reply.error is None:
+                self._show(feed, reply, is_polling=False)
+                return
         then = partial(self._answered, feed)
         feed.tag = self._questions.ask(source.method, source.params(), then)

@@ -20,6 +20,7 @@ class Follower:
     Args:
         take: Gets messages, oldest first, each once.
         lost: Gets how many messages never came.
+        tail: So many messages before the topic's end come too, when the topic has them.
     """
 
     def __init__(
@@ -28,6 +29,8 @@ class Follower:
         take: Callable[[Sequence[Message]], None],
         lost: Callable[[int], None],
         log: Any,
+        *,
+        tail: int = 0,
     ) -> None:
         self.problem: str | None = "not connected yet"
         """Why nothing comes, until it does."""
@@ -35,6 +38,7 @@ class Follower:
         self._take = take
         self._lost = lost
         self._log = log
+        self._tail = tail
         self._next: int | None = None
         """Offset of the next message; None before the first connection."""
         self._number: int | None = None
@@ -61,11 +65,11 @@ class Follower:
     async def _begin(self, reader: TopicReader) -> None:
         bounds = await reader.bounds()
         if self._next is None:
-            self._next = bounds.end
+            self._next = max(bounds.beginning, bounds.end - self._tail)
         elif not bounds.beginning <= self._next <= bounds.end:
             # The broker dropped what was not read, or lost its end: nobody knows what is missing.
             self._lost(max(1, bounds.beginning - self._next))
-            self._next = bounds.end
+            self._next = max(bounds.beginning, bounds.end - self._tail)
             self._number = None
         reader.seek(self._next)
         self.problem = None

@@ -1,8 +1,8 @@
 """The accessws process: websocket hub and monitor port.
 
 `worker_num` is the number of threads that serve the hub; the port is shared, so that any number of
-processes may serve it. What users are told comes from the engine's topics; a message there also
-lets the public topics of its market be asked for, which happens at their intervals at least.
+processes may serve it. What users are told comes from the engine's topics, and so does market data;
+a message of a market also lets its depth be asked for, which happens at its interval at least.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from viabtc import _core
 from viabtc.accessws.auth import open_http_authenticator
+from viabtc.accessws.boards import Boards
 from viabtc.accessws.follow import Follower
 from viabtc.accessws.owner import Owner, owning
 from viabtc.accessws.settings import AccesswsSettings, read_accessws
@@ -20,9 +21,14 @@ from viabtc.accessws.users import UserPushes
 from viabtc.service import run
 from viabtc.service.failure import core_failures
 from viabtc.service.monitor import open_monitor
+from viabtc.service.zone import configured_zone
 
 if TYPE_CHECKING:
     import asyncio
+
+
+DEALS = "deals"
+"""The topic that market data is made of."""
 
 
 class HubPart(run.Part):
@@ -44,7 +50,10 @@ class HubPart(run.Part):
         return (self.hub,)
 
     def is_ready(self) -> bool:
-        has_topics = all(follower.problem is None for follower in self.followers.values())
+        # Without deals market data is asked for: that topic need not exist before the first deal.
+        has_topics = all(
+            follower.problem is None for name, follower in self.followers.items() if name != DEALS
+        )
         return all(self.hub.links().values()) and has_topics and self.hub.failure is None
 
     def is_started(self) -> bool:
@@ -57,7 +66,9 @@ class HubPart(run.Part):
 
     def figures(self) -> Mapping[str, run.Figures]:
         figures = {**self.hub.metrics(), "feeds": len(self.owner.feeds)}
-        return {"hub": figures, "link_up": self.hub.links()}
+        boards = self.owner.feeds.boards
+        own = {} if boards is None else {"boards": {"live": len(boards), **boards.figures}}
+        return {"hub": figures, "link_up": self.hub.links(), **own}
 
 
 @contextlib.asynccontextmanager
@@ -79,23 +90,30 @@ async def _open(settings: AccesswsSettings, log: Any) -> AsyncIterator[HubPart]:
         if settings.monitor is not None:
             monitor = await open_monitor(settings.monitor)
             stack.callback(monitor.close)
-        followers = _follow(hub, owner, settings, log)
+        zone = await configured_zone(settings.timezone)
+        boards = Boards(owner.questions, zone, owner.feeds.noted, log)
+        stack.push_async_callback(boards.close)
+        owner.feeds.boards = boards
+        followers = _follow(hub, owner, boards, settings, log)
         tasks = run.start_tasks(stack, *(follower.run() for follower in followers.values()))
         yield HubPart(hub, owner, followers, tasks)
 
 
 def _follow(
-    hub: _core.Hub, owner: Owner, settings: AccesswsSettings, log: Any
+    hub: _core.Hub, owner: Owner, boards: Boards, settings: AccesswsSettings, log: Any
 ) -> dict[str, Follower]:
     users = UserPushes(hub, owner.questions, owner.feeds.noted, log)
     topics = {
         "orders": (settings.orders, users.take_orders),
         "balances": (settings.balances, users.take_balances),
     }
-    return {
+    followers = {
         name: Follower(topic, take, partial(users.lost, name), log)
         for name, (topic, take) in topics.items()
     }
+    # With the last deal that was there before: what marketprice says must not be older.
+    followers[DEALS] = Follower(settings.deals, boards.take, boards.lost, log, tail=1)
+    return followers
 
 
 SERVICE = run.Service("accessws", read_accessws, _open)

@@ -43,6 +43,9 @@ class AccesswsSettings:
     monitor: Place | None
     orders: TopicSettings
     balances: TopicSettings
+    deals: TopicSettings
+    timezone: str
+    """Zone whose midnights begin days, as marketprice has it; empty for the machine's."""
     remotes: dict[str, RemoteSettings]
 
 
@@ -58,7 +61,7 @@ def read_accessws(path: Path) -> tuple[AccesswsSettings, Findings]:
 def _read(root: Section) -> AccesswsSettings:
     common = read_common(root, CONTROL)
     root.idle("the services lay replies out", "debug")
-    root.idle("nothing reads it", "timeout", "deals")
+    root.idle("nothing reads it", "timeout")
     root.idle("answers are never older than their question", "cache_timeout")
     root.leave("viabtc")
     own = root.section("viabtc", is_required=False)
@@ -66,6 +69,7 @@ def _read(root: Section) -> AccesswsSettings:
     server, monitor = root.section("svr"), root.section("monitor")
     monitor.idle("what comes is discarded", "max_pkg_size")
     server.idle(_SIZED, "read_mem", "write_mem")
+    orders = _topic(root.section("orders"))
     settings = AccesswsSettings(
         common=common,
         bind=server.addresses("bind", ("tcp", "stream")),
@@ -75,8 +79,10 @@ def _read(root: Section) -> AccesswsSettings:
         auth_url=_url(root, "auth_url"),
         sign_url=_url(root, "sign_url"),
         monitor=monitor.place("bind"),
-        orders=_topic(root.section("orders")),
+        orders=orders,
         balances=_topic(root.section("balances")),
+        deals=_deals(root, orders),
+        timezone=own.text("timezone", ""),
         remotes={name: read_remote(root.section(name)) for name in SERVICES},
     )
     for section in (server, monitor, own, root):
@@ -120,6 +126,23 @@ def _topic(section: Section) -> TopicSettings:
     )
     section.idle("batches are bounded", "limit")
     section.idle("users are told what happens from the start on", "offset")
+    section.close()
+    return topic
+
+
+def _deals(root: Section, orders: TopicSettings) -> TopicSettings:
+    """The original reads no such key: without one the topic stands beside the orders."""
+    if not isinstance(root.data.get("deals", {}), dict):
+        root.idle("it is no topic", "deals")
+        return TopicSettings(orders.brokers, "deals")
+    section = root.section("deals", is_required=False)
+    topic = TopicSettings(
+        section.text("brokers", orders.brokers),
+        section.text("topic", "deals"),
+        section.integer("partition", 0),
+    )
+    section.idle("batches are bounded", "limit")
+    section.idle("market data is seeded from marketprice", "offset")
     section.close()
     return topic
 

@@ -1,12 +1,10 @@
 """The board's own settings, which every composition with market data reads."""
 
-import asyncio
 from dataclasses import dataclass
 
 from viabtc import _core
-from viabtc.edges.clock import ZoneError, zone_table
-from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
 from viabtc.service.settings import Section
+from viabtc.service.zone import configured_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +42,9 @@ async def new_board(
     Raises:
         StartFailure: there is no such time zone.
     """
-    try:
-        zone = await asyncio.to_thread(zone_table, settings.timezone or None)
-    except ZoneError as error:
-        key = "viabtc.timezone" if settings.timezone else "the environment variable TZ"
-        raise StartFailure(
-            f"{key}: {error}",
-            "name a zone such as Asia/Shanghai, and install tzdata",
-            EXIT_CONFIGURATION,
-        ) from error
     return _core.MarketBoard(
         markets,
-        zone=zone,
+        zone=await configured_zone(settings.timezone),
         sec_max=settings.sec_max,
         min_max=settings.min_max,
         hour_max=settings.hour_max,
