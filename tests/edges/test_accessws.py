@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 
-from harness.kafka import Broker
+from harness.kafka import Broker, records
 from harness.processes import start_accessws, start_matchengine
 from harness.rpc import Client as RpcClient
 from harness.rpc import Frame
@@ -29,6 +30,14 @@ def stack() -> Iterator[ExitStack]:
     """Ends what a test started, also when it fails."""
     with ExitStack() as stack:
         yield stack
+
+
+def count(broker: Broker, topic: str) -> int:
+    """Messages of a topic; none while it is being made."""
+    try:
+        return len(records(broker.place, topic))
+    except KafkaError:
+        return 0
 
 
 def is_frozen(push: dict[str, Any]) -> bool:
@@ -63,6 +72,8 @@ def test_a_users_orders_and_balances_are_told_through_the_topics(
     for user in (1, 2):
         for asset in ("BTC", "USDT"):
             ask("balance.update", user, asset, "deposit", 1, "1000000", {})
+    # Behind them accessws begins: a late one would have it ask for balances before the order comes.
+    engine.until(lambda: count(own_broker, "balances") == 4, DEADLINE_S)
     with site() as url:
         server = start_accessws(tmp_path, {"matchengine": [place]}, url, own_broker.place)
         stack.callback(server.stop)
@@ -81,7 +92,6 @@ def test_a_users_orders_and_balances_are_told_through_the_topics(
             client.until(lambda: len(view(client).orders) == 2, DEADLINE_S)
             events = [(event, order["left"]) for event, order in view(client).orders]
             assert events == [(1, "1"), (2, "0.75")]
-            # What the deposits changed may still be told; what the order froze comes behind it.
             methods = [push["method"] for push in client.pushes]
             frozen = [is_frozen(push) for push in client.pushes].index(True)
             assert methods.index("order.update") < frozen, "the order comes before its assets"

@@ -171,28 +171,34 @@ def exchange(
 
 
 class Subscriber:
-    """A client of the original's protocol that subscribed to everything public."""
+    """A client of the original's protocol that subscribed to everything public, and reads."""
 
     def __init__(self, port: int) -> None:
-        self.client = Client(("127.0.0.1", port)).__enter__()
-        self.view = View(10)
-        self._counted = 0
+        self._client = Client(("127.0.0.1", port)).__enter__()
+        self._view = View(10)
+        self._is_closed = False
+        self._heard = threading.Condition()
         for method, *params in FAMILIES:
-            assert self.client.result(method, *params) == {"status": "success"}
+            assert self._client.result(method, *params) == {"status": "success"}
+        # Who does not read is closed, however long a test looks elsewhere.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def close(self) -> None:
-        self.client.__exit__(None, None, None)
+        self._client.__exit__(None, None, None)
+        self._reader.join()
 
     def until(self, is_so: Callable[[View], bool]) -> None:
         """Waits until the pushes add up to something."""
+        with self._heard:
+            self._heard.wait_for(lambda: self._is_closed or is_so(self._view), DEADLINE_S)
+            assert is_so(self._view), (self._is_closed, self._view.shown())
 
-        def holds() -> bool:
-            for push in self.client.pushes[self._counted :]:
-                self.view.apply(push)
-            self._counted = len(self.client.pushes)
-            return is_so(self.view)
-
-        self.client.until(holds, DEADLINE_S)
+    def until_closed(self) -> None:
+        """Waits until the server is gone."""
+        with self._heard:
+            assert self._heard.wait_for(lambda: self._is_closed, DEADLINE_S)
+        self.close()
 
     def until_known(self, truth: tuple[Any, ...]) -> None:
         """Waits until everything that `Site.truth` says is known."""
@@ -209,11 +215,20 @@ class Subscriber:
             )
         )
 
-    def until_closed(self) -> None:
-        """Waits until the server is gone."""
-        with pytest.raises(ConnectionClosed):
-            self.until(lambda _: False)
-        self.close()
+    def _read(self) -> None:
+        pushes = self._client.pushes
+        try:
+            while True:
+                with self._heard:
+                    for push in pushes:
+                        self._view.apply(push)
+                    pushes.clear()
+                    self._heard.notify_all()
+                pushes.append(self._client.receive(None))
+        except ConnectionClosed:
+            with self._heard:
+                self._is_closed = True
+                self._heard.notify_all()
 
 
 def test_pushes_follow_deals_while_marketprice_is_away(exchange: Site) -> None:
@@ -249,7 +264,7 @@ class Trading:
         self.made = 0
         self._exchange = exchange
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def end(self) -> None:

@@ -54,6 +54,8 @@ class CuttingProxy:
             except OSError:
                 client.close()
                 continue
+            # The time-out is the connection's alone: a server may be silent for longer.
+            server.settimeout(None)
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:

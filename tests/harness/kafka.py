@@ -62,7 +62,9 @@ class Broker:
         directory.mkdir(parents=True, exist_ok=True)
         self._config = directory / "server.properties"
         self._config.write_text(self._properties())
-        identity = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A first bit of 0 is a letter in base64: what begins with "-" would be an option.
+        drawn = uuid.uuid4().int & ~(1 << 127)
+        identity = urlsafe_b64encode(drawn.to_bytes(16)).decode().rstrip("=")
         self._run("kafka.tools.StorageTool", "format", "-t", identity, "-c", str(self._config))
 
     @property

@@ -41,8 +41,8 @@ class Client:
     def send(self, document: Any) -> None:
         self._socket.send(json.dumps(document))
 
-    def receive(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-        """The next message, answer or push."""
+    def receive(self, timeout_s: float | None = TIMEOUT_S) -> dict[str, Any]:
+        """The next message, answer or push; without a time-out however long it takes."""
         document: dict[str, Any] = json.loads(self._socket.recv(timeout_s))
         return document
 
