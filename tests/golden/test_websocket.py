@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from harness.http import Connection
 from harness.places import shared
-from harness.processes import start_exchange
+from harness.processes import Server, start_exchange
 from harness.websocket import Client, View, canonical
 
 DEPTH_LIMIT: Final = 10
@@ -43,7 +43,8 @@ def write_tokens(directory: Path) -> None:
 class Session:
     """The two connections of the recording, ours beside what was recorded."""
 
-    def __init__(self, clients: dict[str, Client], door: Connection) -> None:
+    def __init__(self, server: Server, clients: dict[str, Client], door: Connection) -> None:
+        self.server = server
         self.clients = clients
         self.door = door
         self.ours = {name: View(DEPTH_LIMIT) for name in clients}
@@ -81,12 +82,18 @@ class Session:
             self._check_answer(name, document)
 
     def _send(self, name: str, document: dict[str, Any]) -> None:
+        if document["method"].endswith(".history"):
+            self.server.until(self._is_written)
         client = self.clients[name]
         self._asked[name, document["id"]] = document["method"]
         client.send(document)
         if document["method"] in UNSERVED:
             error = client.answer(document["id"])["error"]
             assert error == {"code": 4, "message": "method not found"}
+
+    def _is_written(self) -> bool:
+        written = self.server.metric("viabtc_history_sequence")
+        return written >= self.server.status()["sequence"]
 
     def _check_answer(self, name: str, recorded: dict[str, Any]) -> None:
         method = self._asked[name, recorded["id"]]
@@ -107,7 +114,7 @@ def test_the_recorded_session_comes_again(tmp_path: Path, golden_config: dict[st
         place = server.place("websocket")
         clients = {name: stack.enter_context(Client(place)) for name in ("A", "B")}
         door = stack.enter_context(Connection(server.place("http")))
-        session = Session(clients, door)
+        session = Session(server, clients, door)
         for kind, document in lines():
             session.play(kind, document)
         # Everything is unsubscribed from, and an order was put since.

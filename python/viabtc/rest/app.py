@@ -37,7 +37,7 @@ def build_app(
     app.state.desk = desk
     add_handlers(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(RequestId, log=structlog.get_logger())
+    app.add_middleware(RequestId, log=structlog.get_logger(), prefix=PREFIX)
     app.add_middleware(Timed, times=times, prefix=PREFIX)
     # The busiest first: a request is compared with one route after the other.
     for routes in (orders, market, account, udf, admin, changes, users):

@@ -26,13 +26,15 @@ _MS_NS: Final = 1_000_000
 class RequestId:
     """Takes `X-Request-Id` where it is short and safe, or makes one; answers with it.
 
-    Requests that a service failed, or that took longer than `SLOW_NS`, are logged. Each is named by
-    its route: addresses and bodies are the client's choice.
+    Requests below `prefix` that a service failed, or that took longer than `SLOW_NS`, are logged:
+    not those that ask whether a process is ready. Each is named by its route: addresses and bodies
+    are the client's choice.
     """
 
-    def __init__(self, app: ASGIApp, log: Any) -> None:
+    def __init__(self, app: ASGIApp, log: Any, prefix: str) -> None:
         self._app = app
         self._log = log
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +58,8 @@ class RequestId:
             await self._app(scope, receive, with_id)
         finally:
             took_ns = time.perf_counter_ns() - began_ns
-            if status >= _FAULT or took_ns >= SLOW_NS:
+            is_told = status >= _FAULT or took_ns >= SLOW_NS
+            if is_told and scope["path"].startswith(self._prefix):
                 self._log.warning(
                     "a request failed" if status >= _FAULT else "a request was slow",
                     method=scope["method"],

@@ -34,7 +34,8 @@ def lines() -> Iterator[LogCapture]:
 
 def ask(path: str, **headers: str) -> httpx.Response:
     async def once() -> httpx.Response:
-        app = RequestId(Starlette(routes=[Route("/inside", _inside)]), structlog.get_logger())
+        routes = [Route(path, _inside) for path in ("/inside", "/beside")]
+        app = RequestId(Starlette(routes=routes), structlog.get_logger(), "/inside")
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
             return await client.get(path, headers=headers)
@@ -65,6 +66,11 @@ def test_a_failed_request_is_logged_with_its_id_and_without_its_address(lines: L
     (line,) = lines.entries
     assert (line["event"], line["status"], line["request_id"]) == ("a request failed", 503, "abc")
     assert "secret" not in str(line)
+
+
+def test_what_is_not_of_the_api_is_not_logged(lines: LogCapture) -> None:
+    assert ask("/beside?status=503").status_code == 503
+    assert lines.entries == []
 
 
 def test_a_slow_request_is_logged_and_another_is_not(
