@@ -36,6 +36,9 @@ _LOOK_S: Final = 0.2
 BEAT_S: Final = 1.0
 """Within this the part that does the work answers, or the watchdog is not fed."""
 
+_CANCEL_S: Final = 3.0
+"""A task that has not ended by then is told again: long enough for what it has to put in order."""
+
 _GRACE_S: Final = 2
 """Requests to the control app may take this long when the process stops."""
 
@@ -277,9 +280,12 @@ def start_tasks(
 
 async def cancel(task: "asyncio.Task[None]") -> None:
     """Ends a task and waits for it."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    while not task.done():
+        # Said again: `asyncio.wait_for` of Python 3.11 loses it when its work ends at that moment.
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_S)
+    if not task.cancelled():
+        task.result()
 
 
 def run(serve: Callable[[], Any]) -> int:
