@@ -20,7 +20,7 @@ TIMEOUT_S: Final = 300.0
 def own_network() -> None:
     """Skips where the system gives nobody a network of their own."""
     if shutil.which("nft") is None:
-        pytest.skip("nft is not installed: no packets can be dropped")
+        pytest.fail("nft is missing: run tests/install.sh", pytrace=False)
     if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("the system allows no networks of one's own: no packets can be dropped")
 

@@ -198,7 +198,6 @@ def _build_app(
     from viabtc.rest.exchange import Exchange
     from viabtc.rest.limits import OrderPace
     from viabtc.rest.pages import PageSettings
-    from viabtc.rest.times import new_times
     from viabtc.service.control import build_control
 
     identities = [pair for pair in tokens.by_name.items() if pair[0] != ADMIN]
@@ -206,9 +205,9 @@ def _build_app(
     page = PageSettings(websocket_port=port)
     if part.settings.is_demo:
         page = PageSettings(websocket_port=port, market=MARKET, identities=identities)
-    part.times = new_times()
     desk = Desk(Exchange(callers), part.settings.fees, OrderPace(part.settings.pace))
-    app = build_app(desk, tokens, part.audit, page, part.times)
+    app = build_app(desk, tokens, part.audit, page)
+    part.times = app.state.times.histogram
 
     @app.get("/openrpc.json", include_in_schema=False)
     async def methods() -> dict[str, Any]:

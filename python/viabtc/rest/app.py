@@ -2,7 +2,6 @@
 
 import structlog
 from fastapi import FastAPI
-from prometheus_client import Histogram
 
 from viabtc import __version__
 from viabtc.rest.context import Desk
@@ -12,17 +11,15 @@ from viabtc.rest.pages import PageSettings, add_page
 from viabtc.rest.requestid import RequestId
 from viabtc.rest.routes import account, admin, changes, market, orders, udf, users
 from viabtc.rest.sites import add_sites
-from viabtc.rest.times import Timed
+from viabtc.rest.times import Times
 from viabtc.service.auditlog import AuditLog
 from viabtc.service.tokens import Tokens
 
 PREFIX = "/api/v1"
 
 
-def build_app(
-    desk: Desk, tokens: Tokens, audit: AuditLog, page: PageSettings, times: Histogram
-) -> FastAPI:
-    """Builds the app in front of an exchange; `times` gets those of its requests."""
+def build_app(desk: Desk, tokens: Tokens, audit: AuditLog, page: PageSettings) -> FastAPI:
+    """Builds the app in front of an exchange; `state.times` has those of its requests."""
     app = FastAPI(
         title="viabtc",
         version=__version__,
@@ -35,10 +32,10 @@ def build_app(
     app.state.tokens = tokens
     app.state.audit = audit
     app.state.desk = desk
+    app.state.times = Times(PREFIX)
     add_handlers(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(RequestId, log=structlog.get_logger(), prefix=PREFIX)
-    app.add_middleware(Timed, times=times, prefix=PREFIX)
+    app.add_middleware(RequestId, log=structlog.get_logger(), prefix=PREFIX, times=app.state.times)
     # The busiest first: a request is compared with one route after the other.
     for routes in (orders, market, account, udf, admin, changes, users):
         app.include_router(routes.router, prefix=PREFIX)

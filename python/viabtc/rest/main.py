@@ -58,13 +58,11 @@ async def _open(settings: RestSettings, log: Any) -> AsyncIterator[RestPart]:
         from viabtc.rest.exchange import Exchange
         from viabtc.rest.limits import OrderPace
         from viabtc.rest.pages import PageSettings
-        from viabtc.rest.times import new_times
 
-        times = new_times()
         desk = Desk(Exchange(links), settings.fees, OrderPace(settings.pace))
-        app = build_app(desk, tokens, audit, PageSettings(), times)
+        app = build_app(desk, tokens, audit, PageSettings())
         await stack.enter_async_context(run.serving(app, sock))
-        yield RestPart(links, audit, times)
+        yield RestPart(links, audit, app.state.times.histogram)
 
 
 SERVICE = run.Service("rest", read_rest, _open)

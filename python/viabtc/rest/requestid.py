@@ -9,6 +9,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from viabtc.rest.times import Times
+
 HEADER: Final = "X-Request-Id"
 
 SLOW_NS: Final = 1_000_000_000
@@ -26,15 +28,16 @@ _MS_NS: Final = 1_000_000
 class RequestId:
     """Takes `X-Request-Id` where it is short and safe, or makes one; answers with it.
 
-    Requests below `prefix` that a service failed, or that took longer than `SLOW_NS`, are logged:
-    not those that ask whether a process is ready. Each is named by its route: addresses and bodies
-    are the client's choice.
+    How long requests take is counted in `times`. Those below `prefix` that a service failed, or
+    that took longer than `SLOW_NS`, are logged: not those that ask whether a process is ready. Each
+    is named by its route: addresses and bodies are the client's choice.
     """
 
-    def __init__(self, app: ASGIApp, log: Any, prefix: str) -> None:
+    def __init__(self, app: ASGIApp, log: Any, prefix: str, times: Times) -> None:
         self._app = app
         self._log = log
         self._prefix = prefix
+        self._times = times
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,6 +61,7 @@ class RequestId:
             await self._app(scope, receive, with_id)
         finally:
             took_ns = time.perf_counter_ns() - began_ns
+            self._times.observe(scope, status, took_ns)
             is_told = status >= _FAULT or took_ns >= SLOW_NS
             if is_told and scope["path"].startswith(self._prefix):
                 self._log.warning(

@@ -18,7 +18,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
+from viabtc.service.failure import StartFailure
+from viabtc.service.private import check_private
 
 LOOK_NS: Final = 100_000_000
 """Age in nanoseconds at which it is looked whether the file has changed."""
@@ -277,16 +278,8 @@ def open_accounts(path: Path) -> Accounts:
     Raises:
         StartFailure: others may use the file, or it cannot be read.
     """
-    try:
-        if path.exists() and path.stat().st_mode & 0o077:
-            raise StartFailure(
-                f"{path} can be used by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
-            )
-    except OSError as error:
-        raise StartFailure(
-            f"cannot use the users in {path}: {error.strerror}",
-            "name a file that this service may use, such as one of its own",
-        ) from error
+    advice = "name a file that this service may use, such as one of its own"
+    check_private(path, "the users in", advice)
     accounts = Accounts(path)
     try:
         accounts.users()

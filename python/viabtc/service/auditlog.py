@@ -20,7 +20,8 @@ from typing import Any, Final
 from structlog.contextvars import get_contextvars
 
 from viabtc.protocol.auditline import LINE_BYTES_MAX, Head, read_line, write_line
-from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
+from viabtc.service.failure import StartFailure
+from viabtc.service.private import check_private
 
 BYTES_MAX: Final = 64 << 20
 """Size at which a file is put aside."""
@@ -176,16 +177,8 @@ def open_audit_log(path: Path, log: Any) -> AuditLog:
         StartFailure: others may read or write it, or its end is not as it was written.
     """
     audit = AuditLog(path, log)
-    try:
-        if path.exists() and path.stat().st_mode & 0o077:
-            raise StartFailure(
-                f"{path} can be used by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
-            )
-    except OSError as error:
-        raise StartFailure(
-            f"cannot use the audit log {path}: {error.strerror}",
-            "name a file that this service may use as viabtc.audit_log",
-        ) from error
+    advice = "name a file that this service may use as viabtc.audit_log"
+    check_private(path, "the audit log", advice)
     try:
         audit.head()
     except AuditLogError as error:

@@ -12,6 +12,7 @@ from typing import Final
 
 from viabtc.service.accounts import TRADE, Accounts, open_accounts
 from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
+from viabtc.service.private import check_private
 
 ADMIN: Final = "admin"
 
@@ -90,10 +91,7 @@ def open_tokens(path: Path, users: Path | None = None) -> Tokens:
     try:
         if not path.exists():
             _make(path)
-        if path.stat().st_mode & 0o077:
-            raise StartFailure(
-                f"{path} can be read by others", f"run: chmod 600 {path}", EXIT_CONFIGURATION
-            )
+        check_private(path, "the tokens in", "check the folder's permissions")
         return Tokens(_parse(path, path.read_text(encoding="utf-8")), accounts)
     except OSError as error:
         raise StartFailure(

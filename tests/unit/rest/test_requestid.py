@@ -15,6 +15,7 @@ from structlog.testing import LogCapture
 
 from viabtc.rest import requestid
 from viabtc.rest.requestid import HEADER, RequestId
+from viabtc.rest.times import Times
 
 
 async def _inside(request: Request) -> Response:
@@ -35,7 +36,8 @@ def lines() -> Iterator[LogCapture]:
 def ask(path: str, **headers: str) -> httpx.Response:
     async def once() -> httpx.Response:
         routes = [Route(path, _inside) for path in ("/inside", "/beside")]
-        app = RequestId(Starlette(routes=routes), structlog.get_logger(), "/inside")
+        inner = Starlette(routes=routes)
+        app = RequestId(inner, structlog.get_logger(), "/inside", Times("/inside"))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
             return await client.get(path, headers=headers)

@@ -42,5 +42,5 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     open_tokens(path)
     path.chmod(0o644)
-    with pytest.raises(StartFailure, match="can be read by others"):
+    with pytest.raises(StartFailure, match="can be used by others"):
         open_tokens(path)
