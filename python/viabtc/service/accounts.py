@@ -5,13 +5,10 @@ whole, so a reader sees all of a change or nothing; every process looks for a ne
 `LOOK_NS` after it came. While the file cannot be read, nobody that it could speak of is let in.
 """
 
-import fcntl
 import hashlib
-import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -19,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from viabtc.service.failure import StartFailure
-from viabtc.service.private import check_private
+from viabtc.service.private import check_private, locked, sync_folder, write_fresh
 
 LOOK_NS: Final = 100_000_000
 """Age in nanoseconds at which it is looked whether the file has changed."""
@@ -34,7 +31,6 @@ READ: Final = "read"
 TRADE: Final = "trade"
 ADMINISTRATION: Final = "admin"
 
-_MODE: Final = 0o600
 _ID_BYTES: Final = 6
 _SECRET_BYTES: Final = 24
 
@@ -235,7 +231,7 @@ class Accounts:
 
     def _change(self, change: Callable[[_State], T]) -> T:
         try:
-            with self._locked():
+            with locked(self._path):
                 state = self._load()
                 result = change(state)
                 self._store(state)
@@ -248,28 +244,8 @@ class Accounts:
     def _store(self, state: _State) -> None:
         stored = _Stored(list(state.users.values()), list(state.tokens.values()))
         data = msgspec.json.format(msgspec.json.encode(stored))
-        fresh = self._path.with_name(f"{self._path.name}.new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One change at a time, of all processes."""
-        path = self._path.with_name(f"{self._path.name}.lock")
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, _MODE)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+        write_fresh(self._path, data).replace(self._path)
+        sync_folder(self._path.parent)
 
 
 def open_accounts(path: Path) -> Accounts:

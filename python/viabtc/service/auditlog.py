@@ -7,12 +7,10 @@ goes on from its hash; nothing here removes a file.
 """
 
 import asyncio
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import Context
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +19,7 @@ from structlog.contextvars import get_contextvars
 
 from viabtc.protocol.auditline import LINE_BYTES_MAX, Head, read_line, write_line
 from viabtc.service.failure import StartFailure
-from viabtc.service.private import check_private
+from viabtc.service.private import MODE, check_private, locked, sync_folder, write_fresh
 
 BYTES_MAX: Final = 64 << 20
 """Size at which a file is put aside."""
@@ -37,8 +35,6 @@ ASKED: Final = "asked"
 
 DONE: Final = "done"
 """Outcome of what took effect; others are codes of errors."""
-
-_MODE: Final = 0o600
 
 
 class AuditLogError(Exception):
@@ -121,8 +117,8 @@ class AuditLog:
                     written.set_exception(error)
 
     def _append(self, entries: Sequence[dict[str, Any]]) -> Head:
-        with self._locked():
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _MODE)
+        with locked(self._path):
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
             try:
                 head, whole_bytes = _read_end(fd)
                 if os.fstat(fd).st_size != whole_bytes:
@@ -137,7 +133,7 @@ class AuditLog:
             finally:
                 os.close(fd)
             if whole_bytes == 0:
-                _sync_folder(self._path.parent)
+                sync_folder(self._path.parent)
             if whole_bytes + len(lines) > BYTES_MAX:
                 self._put_aside(head)
         return head
@@ -146,28 +142,10 @@ class AuditLog:
         """Begins a new file; its first line is the last one of the old, which it goes on from."""
         aside = self._path.with_name(f"{self._path.name}.{head.sequence}")
         last = _last_line(self._path)
-        fresh = self._path.with_name(f"{self._path.name}.new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-        try:
-            _write(fd, last)
-            os.fdatasync(fd)
-        finally:
-            os.close(fd)
+        fresh = write_fresh(self._path, last)
         os.link(self._path, aside)
         fresh.replace(self._path)
-        _sync_folder(self._path.parent)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One writer at a time, of all processes."""
-        lock = os.open(
-            self._path.with_name(f"{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, _MODE
-        )
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+        sync_folder(self._path.parent)
 
 
 def open_audit_log(path: Path, log: Any) -> AuditLog:
@@ -231,11 +209,3 @@ def _last_line(path: Path) -> bytes:
 def _write(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
