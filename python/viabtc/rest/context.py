@@ -19,6 +19,9 @@ _SIDE_NAMES: Final[dict[int, Side]] = {1: "ask", 2: "bid"}
 _KIND_NAMES: Final[dict[int, Literal["limit", "market"]]] = {1: "limit", 2: "market"}
 _ROLE_NAMES: Final[dict[int, Literal["maker", "taker"]]] = {1: "maker", 2: "taker"}
 
+PREFIX: Final = "/api/v1"
+"""Of the addresses of all routes."""
+
 PAGE_MAX: Final = 100
 """Most items of a page."""
 

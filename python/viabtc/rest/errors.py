@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from viabtc.contract.errors import REASONS
+from viabtc.rest.words import said
 
 TOO_LARGE: Final = 413
 """Status of a body that is larger than any request needs."""
@@ -112,9 +113,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-        return answer(ApiError("invalid_argument", f"{where}: {first['msg']}"))
+        return answer(ApiError("invalid_argument", said(error.errors()[0])))
 
     @app.exception_handler(HTTPException)
     async def other(_: Request, error: HTTPException) -> JSONResponse:

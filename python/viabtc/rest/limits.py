@@ -73,7 +73,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = scope["headers"]
+        announced = next((value for name, value in headers if name == b"content-length"), b"0")
         if announced.isdigit() and int(announced) > BODY_BYTES_MAX:
             response = answer(ApiError("too_large", bytes_max=BODY_BYTES_MAX))
             # What comes of the body is not read.

@@ -1,24 +1,38 @@
 """What the API takes and gives. Amounts and prices are decimal texts; times are microseconds."""
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+
+from viabtc.rest.words import pattern
 
 Number = Annotated[
     str,
     Field(description="A decimal number as text.", examples=["0.25"], pattern=r"^-?\d+(\.\d+)?$"),
 ]
 
+POSITIVE: Final = pattern(
+    r"^[0-9]{1,20}(\.[0-9]{1,20})?$",
+    "a decimal number of 0 or more, without exponent, with at most 20 digits before and"
+    ' behind its point, such as "0.25"',
+)
+
+_SIGNED: Final = pattern(
+    r"^-?[0-9]{1,20}(\.[0-9]{1,20})?$",
+    "a decimal number without exponent, with at most 20 digits before and behind its point,"
+    ' such as "-0.25"',
+)
+
 PositiveText = Annotated[
     str,
-    StringConstraints(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$", max_length=41),
+    StringConstraints(pattern=POSITIVE, max_length=41),
     Field(description="A decimal number as text, without exponent.", examples=["0.25"]),
 ]
 
 SignedText = Annotated[
     str,
-    StringConstraints(pattern=r"^-?[0-9]{1,20}(\.[0-9]{1,20})?$", max_length=42),
+    StringConstraints(pattern=_SIGNED, max_length=42),
     Field(description="A decimal number as text, without exponent.", examples=["-0.25"]),
 ]
 
@@ -213,8 +227,14 @@ Note = Annotated[
         examples=["planned upgrade"],
     ),
 ]
-AssetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$", examples=["DOGE"])]
-NewMarketName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,30}$", examples=["DOGEUSDT"])]
+_ASSET: Final = pattern(
+    r"^[A-Za-z0-9_.-]{1,15}$", 'a name of 1 to 15 letters, digits, `_`, `.`, `-`, such as "DOGE"'
+)
+_NAME: Final = pattern(
+    r"^[A-Za-z0-9_.-]{1,30}$", 'a name of 1 to 30 letters, digits, `_`, `.`, `-`, such as "bot-1"'
+)
+AssetName = Annotated[str, Field(pattern=_ASSET, examples=["DOGE"])]
+NewMarketName = Annotated[str, Field(pattern=_NAME, examples=["DOGEUSDT"])]
 
 
 class Reasoned(Strict):
@@ -243,7 +263,7 @@ class NewMarket(Reasoned):
 
     name: NewMarketName
     base: AssetName
-    quote: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$", examples=["USDT"])
+    quote: str = Field(pattern=_ASSET, examples=["USDT"])
     amount_decimals: Decimals = Field(examples=[4])
     price_decimals: Decimals = Field(examples=[6])
     fee_decimals: Decimals = 4
@@ -280,7 +300,7 @@ Scope = Literal["read", "trade", "admin"]
 Label = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9_.-]{1,30}$",
+        pattern=_NAME,
         description="Names it among others; an administrator's stands in journal and audit log.",
         examples=["bot-1"],
     ),

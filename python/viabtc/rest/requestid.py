@@ -5,9 +5,8 @@ import secrets
 import time
 from typing import Any, Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.contextvars import bind_contextvars
 
 from viabtc.rest.times import Times
 
@@ -46,7 +45,6 @@ class RequestId:
         given = next((value for name, value in scope["headers"] if name == _NAME), b"")
         is_usable = _SAFE.fullmatch(given) is not None
         request_id = given.decode() if is_usable else secrets.token_hex(_OWN_BYTES)
-        clear_contextvars()
         bind_contextvars(request_id=request_id)
         began_ns, status = time.perf_counter_ns(), _FAULT
 
@@ -54,7 +52,7 @@ class RequestId:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message["headers"], (_NAME, request_id.encode())]
             await send(message)
 
         try:

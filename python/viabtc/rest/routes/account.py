@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from viabtc.rest.context import Cursor, Ex, Limit, microseconds, read_cursor, write_cursor
+from viabtc.rest.context import PREFIX, Cursor, Ex, Limit, microseconds, read_cursor, write_cursor
 from viabtc.rest.errors import documented
 from viabtc.rest.keys import User
 from viabtc.rest.models import Balance, BalanceChange, Page
 
-router = APIRouter(tags=["account"])
+router = APIRouter(prefix=PREFIX, tags=["account"])
 
 _PRIVATE = ("unauthenticated", "forbidden", "not_found")
 

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 
 from viabtc.rest.audited import AuditedRoute
-from viabtc.rest.context import Ex, check_decimals
+from viabtc.rest.context import PREFIX, Ex, check_decimals
 from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.keys import admin
 from viabtc.rest.models import Balance, BalanceUpdate, Done
 
 router = APIRouter(
-    prefix="/admin",
+    prefix=f"{PREFIX}/admin",
     tags=["administration"],
     dependencies=[Depends(admin)],
     route_class=AuditedRoute,

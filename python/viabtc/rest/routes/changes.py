@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 
 from viabtc.rest.audited import AuditedRoute
-from viabtc.rest.context import Ex
+from viabtc.rest.context import PREFIX, Ex
 from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.exchange import Exchange
 from viabtc.rest.keys import Administrator, admin
@@ -21,7 +21,7 @@ from viabtc.rest.models import (
 )
 
 router = APIRouter(
-    prefix="/admin",
+    prefix=f"{PREFIX}/admin",
     tags=["administration"],
     dependencies=[Depends(admin)],
     route_class=AuditedRoute,

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from viabtc.rest.context import Ex, Limit, microseconds
+from viabtc.rest.context import PREFIX, Ex, Limit, microseconds
 from viabtc.rest.errors import documented
 from viabtc.rest.models import (
+    POSITIVE,
     Asset,
     Candle,
     Depth,
@@ -18,7 +19,7 @@ from viabtc.rest.models import (
     Trade,
 )
 
-router = APIRouter(tags=["market data"])
+router = APIRouter(prefix=PREFIX, tags=["market data"])
 
 DAY_S = 86_400
 
@@ -86,7 +87,7 @@ async def depth(
     interval: Annotated[
         str,
         Query(
-            pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$",
+            pattern=POSITIVE,
             description="Prices are joined to multiples of it; 0 for none.",
         ),
     ] = "0",

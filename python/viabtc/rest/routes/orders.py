@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 
 from viabtc.rest.context import (
+    PREFIX,
     SIDES,
     Cursor,
     Ex,
@@ -19,13 +20,15 @@ from viabtc.rest.context import (
     role_name,
     side_name,
 )
+from viabtc.rest.direct import DirectRoute
 from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.exchange import Exchange, Market
 from viabtc.rest.keys import Trader, User
 from viabtc.rest.models import Order, OwnTrade, Page, PlaceOrder
 from viabtc.rest.paging import page_of
 
-router = APIRouter(tags=["orders"])
+placing = APIRouter(prefix=PREFIX, tags=["orders"], route_class=DirectRoute)
+router = APIRouter(prefix=PREFIX, tags=["orders"])
 
 SOURCE = "api"
 
@@ -34,7 +37,7 @@ OrderId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 _PRIVATE = ("unauthenticated", "forbidden", "not_found")
 
 
-@router.post(
+@placing.post(
     "/orders",
     summary="Place an order",
     status_code=201,
@@ -58,15 +61,15 @@ async def place(request: Request, user: Trader, order: PlaceOrder) -> Order:
         if order.price is None:
             raise ApiError("invalid_argument", "price: a limit order needs one")
         check_decimals("price", order.price, market.quote_scale)
-        params += [order.price, fees.taker, fees.maker, SOURCE]
+        params += [order.price, fees.taker, fees.maker]
         method = "order.put_limit"
     else:
         if order.price is not None:
             raise ApiError("invalid_argument", "price: a market order has none")
-        params += [fees.taker, SOURCE]
+        params.append(fees.taker)
         method = "order.put_market"
     try:
-        return open_order(await exchange.ask(method, *params))
+        return open_order(await exchange.ask(method, *params, SOURCE))
     except ApiError as error:
         raise await _explained(exchange, error, market, user, order) from error
 
@@ -81,6 +84,10 @@ async def _explained(
         asset = market.base if order.side == "ask" else market.quote
         held = await exchange.ask("balance.query", user, asset)
         return ApiError(error.code, None, asset=asset, available=held[asset]["available"])
+    if error.code == "invalid_argument":
+        # Everything else of an order was looked at before it was sent.
+        limits = "amount and price have to be above 0, and their product below 10^14"
+        return ApiError(error.code, limits)
     return error
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from viabtc.rest.context import Ex
+from viabtc.rest.context import PREFIX, Ex
 from viabtc.rest.errors import ApiError, documented
 
-router = APIRouter(prefix="/udf", tags=["charts"])
+router = APIRouter(prefix=f"{PREFIX}/udf", tags=["charts"])
 
 RESOLUTIONS: Final = {
     "1S": 1,

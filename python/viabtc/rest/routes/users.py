@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from viabtc.rest.audited import AuditedRoute
-from viabtc.rest.context import Cursor, Limit, read_cursor, write_cursor
+from viabtc.rest.context import PREFIX, Cursor, Limit, read_cursor, write_cursor
 from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.keys import admin
 from viabtc.rest.models import (
@@ -23,7 +23,7 @@ from viabtc.rest.models import (
 from viabtc.service.accounts import ADMINISTRATION, Account, AccountError, Accounts, Token
 
 router = APIRouter(
-    prefix="/admin",
+    prefix=f"{PREFIX}/admin",
     tags=["administration"],
     dependencies=[Depends(admin)],
     route_class=AuditedRoute,
