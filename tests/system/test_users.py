@@ -156,57 +156,6 @@ def test_an_administrator_with_a_token_of_its_own_is_named(place: tuple[Server, 
     assert halts == ["admin/grace", "admin/grace"]
 
 
-ROUTES: tuple[tuple[str, str, object], ...] = (
-    ("POST", "/admin/users", {"id": 70, "name": ""}),
-    ("GET", "/admin/users", None),
-    ("POST", "/admin/users/70/disable", {}),
-    ("POST", "/admin/users/70/enable", {}),
-    ("POST", "/admin/tokens", {"user": 70, "scopes": ["read"], "label": "x"}),
-    ("GET", "/admin/tokens", None),
-    ("DELETE", "/admin/tokens/none", None),
-)
-"""All of users and tokens, in an order in which each is possible; the last names no token."""
-
-
-def test_every_identity_gets_what_its_token_allows(place: tuple[Server, Path]) -> None:
-    server, data = place
-    with administrator(place) as me:
-        made(me, "/admin/users", {"id": 80, "name": ""})
-        by_name = {"": "", "wrong": "0.0", **open_tokens(data / "tokens").by_name}
-        for name, user, scopes in (
-            ("reader", 80, ["read"]),
-            ("trader", 80, ["trade"]),
-            ("second", None, ["admin"]),
-        ):
-            wanted = {"user": user, "scopes": scopes, "label": name}
-            by_name[name] = made(me, "/admin/tokens", wanted)["token"]
-    documented = httpx.get(str(api(server).base_url) + "openapi.json").json()["paths"]
-    count = sum(
-        len(methods)
-        for path, methods in documented.items()
-        if path.startswith("/api/v1/admin/tokens")
-        or (path.startswith("/api/v1/admin/users") and not path.endswith("/balances"))
-    )
-    assert count == len(ROUTES)
-    for name, text in by_name.items():
-        if name in {"admin", "second"}:
-            continue
-        expected = (401, "unauthenticated") if name in {"", "wrong"} else (403, "forbidden")
-        with api(server, text) as client:
-            for route in ROUTES:
-                assert status(client, *route) == expected, (name, *route)
-    with api(server, by_name["second"]) as client:
-        found = [status(client, *route)[0] for route in ROUTES]
-        assert found == [201, 200, 200, 200, 201, 200, 404]
-        assert status(client, "GET", "/balances") == (403, "forbidden")
-    for name, expected_status in (("reader", 403), ("trader", 422)):
-        with api(server, by_name[name]) as client:
-            assert status(client, "GET", "/balances") == (200, "")
-            assert status(client, "POST", "/orders", ORDER)[0] == expected_status
-            cancel = status(client, "DELETE", "/markets/BTCUSDT/orders/1")[0]
-            assert cancel == (403 if name == "reader" else 404)
-
-
 @pytest.mark.parametrize(
     "body",
     [
