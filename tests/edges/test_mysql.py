@@ -18,11 +18,11 @@ import pytest
 from harness.configs import small_config
 from harness.cutting import CuttingProxy
 from harness.mariadb import HISTORY, LOG, PASSWORD, USER, Mariadb
-from harness.processes import Server, start_matchengine
-from harness.rpc import Client
+from harness.processes import Server, start_matchengine, start_readhistory
+from harness.rpc import Client, Frame
 from viabtc import _core
 from viabtc.edges.mysql import LEASE_S, MysqlReader, MysqlSettings
-from viabtc.edges.store import Position
+from viabtc.edges.store import Position, StoreError
 from viabtc.matchengine.databases import open_projections
 from viabtc.matchengine.holder import open_holder
 from viabtc.matchengine.settings import Databases
@@ -357,6 +357,65 @@ def test_any_text_comes_back_as_it_went_in(rig: Rig, mariadb: Mariadb) -> None:
         assert_each_row_once(mariadb, rig.engine)
 
     run(test())
+
+
+def test_a_query_whose_session_has_ended_is_asked_in_a_new_one(mariadb: Mariadb) -> None:
+    async def test() -> None:
+        reader = MysqlReader(settings(mariadb, HISTORY), 1)
+
+        async def session() -> int:
+            ((number,),) = await reader.fetch("SELECT CONNECTION_ID()", ())
+            return int(number)
+
+        first = await session()
+        assert await session() == first, "a session is kept"
+        # As an administrator does.
+        mariadb.run(f"KILL {first}")
+        second = await session()
+        assert second != first
+        # As the server does after hours of silence.
+        await reader.fetch("SET SESSION wait_timeout = 1", ())
+        deadline = time.monotonic() + DEADLINE_S
+        while str(second) in (row[0] for row in mariadb.rows("SHOW PROCESSLIST")):
+            assert time.monotonic() < deadline, "the session does not end"
+            await asyncio.sleep(LOOK_S)
+        assert await session() not in {first, second}
+        mariadb.stop()
+        with pytest.raises(StoreError):
+            await session()
+        mariadb.start()
+        await session()
+        mariadb.kill()
+        mariadb.start()
+        await session()
+        await reader.close()
+
+    run(test())
+
+
+def test_questions_beyond_those_that_may_wait_are_refused_at_once(
+    tmp_path: Path, mariadb: Mariadb
+) -> None:
+    server = start_readhistory(tmp_path, mariadb.section(HISTORY), worker_num=1)
+    with Client(server.place("rpc")) as client:
+        params = [1, "BTC", "", 0, 0, 0, 1]
+        assert client.result(103, *params)["records"] == []
+        mariadb.freeze()
+        try:
+            for sequence in range(1, 12):
+                client.send(Frame(103, json.dumps(params).encode(), sequence).encode())
+            for sequence, refused in ((12, params), (13, ["no", "parameters"])):
+                client.send(Frame(103, json.dumps(refused).encode(), sequence).encode())
+                reply = client.receive()
+                assert reply is not None
+                assert reply.sequence == sequence
+                error = {"code": 3, "message": "service unavailable"}
+                assert json.loads(reply.body)["error"] == error
+        finally:
+            mariadb.thaw()
+        replies = [client.receive() for _ in range(11)]
+        assert {reply.sequence for reply in replies if reply} == set(range(1, 12))
+    assert server.stop() == 0, server.said()
 
 
 def test_a_second_engine_waits_and_a_first_that_is_taken_over_stops_writing(

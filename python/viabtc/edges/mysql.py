@@ -370,15 +370,25 @@ class MysqlReader:
     async def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Rows of a query.
 
+        Servers end sessions that are idle for hours, and all of them when they start again. A
+        query that finds its session so is asked once more in a new one: reading twice does no
+        harm. One that ran out of time is not, since the server may still be at it.
+
         Raises:
             StoreError: it cannot be answered; the next one opens a new session.
         """
         connection = await self._idle.get()
         try:
-            if connection is None:
-                connection = await connect(self._settings)
-            async with errors(f"cannot read {self._settings}"), asyncio.timeout(_ANSWER_TIMEOUT_S):
-                return await select(connection, sql, values)
+            if connection is not None:
+                try:
+                    return await self._ask(connection, sql, values)
+                except StoreError as error:
+                    if isinstance(error.__cause__, TimeoutError):
+                        raise
+                    connection.close()
+                    connection = None
+            connection = await connect(self._settings)
+            return await self._ask(connection, sql, values)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -386,6 +396,12 @@ class MysqlReader:
             raise
         finally:
             self._idle.put_nowait(connection)
+
+    async def _ask(
+        self, connection: asyncmy.Connection, sql: str, values: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        async with errors(f"cannot read {self._settings}"), asyncio.timeout(_ANSWER_TIMEOUT_S):
+            return await select(connection, sql, values)
 
     async def close(self) -> None:
         """Ends the idle sessions."""

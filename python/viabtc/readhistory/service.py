@@ -11,8 +11,9 @@ from viabtc.edges.store import StoreError
 from viabtc.readhistory.queries import Dialect, read_query
 from viabtc.readhistory.records import answer
 
-QUESTIONS_PER_WORKER: Final = 10
-"""Questions that may wait for each worker; more get error 3. Source: the original's readhistory."""
+QUESTIONS_PER_WORKER: Final = 1 + 10
+"""Open questions for each worker: the one that is asked, and ten that wait. More get error 3,
+before their parameters are looked at. Source: the original's readhistory."""
 
 UNSHARDED: Final = Dialect(lambda family, _key: family, "?")
 """The embedded store."""
