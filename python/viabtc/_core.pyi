@@ -29,6 +29,13 @@ def validate_params(params: bytes) -> None:
             closes the connection that brings them.
     """
 
+def one_line_object(text: str) -> str | None:
+    """A JSON object's text in the one-line form of answers, numbers and escapes as in them.
+
+    Characters beyond U+FFFF come as pairs of surrogates. None for what services do not read as an
+    object.
+    """
+
 def validate_config(config: str) -> None:
     """Checks assets and markets of a matchengine configuration (JSON text).
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from viabtc import _core
 from viabtc.readhistory.queries import Query
 
 _ESCAPE: Final = re.compile(r"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u....|.)")
@@ -88,12 +89,8 @@ def _text(value: str) -> str:
 
 
 def _object(text: str) -> str:
-    """The stored text when it is an object, `{}` otherwise."""
-    try:
-        is_object = isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        is_object = False
-    return _escapes(text) if is_object else "{}"
+    """What is stored, on one line as the original's, when it is an object; `{}` otherwise."""
+    return _escapes(_core.one_line_object(text) or "{}")
 
 
 def _escapes(text: str) -> str:

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use viabtc_gateway::{Backend, Bundle, Outbox, Refusal, Session, Status, Ticket};
-use viabtc_wire::json::{read_array, write_indented};
+use viabtc_wire::json::{Value, read_array, write_indented, write_value};
 use viabtc_wire::methods::{ErrorCode, METHODS, by_command};
 use viabtc_wire::reply::{write_common_error, write_success};
 
@@ -17,6 +17,18 @@ use crate::wake::Wake;
 #[pyfunction]
 pub(crate) fn validate_params(params: &[u8]) -> PyResult<()> {
     read_array(params).map(drop).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// The one-line form of an object's text, when it is one.
+#[pyfunction]
+pub(crate) fn one_line_object(text: &str) -> Option<String> {
+    // An array around it, so that the text is read as a value: white space around it does no harm.
+    let values = [b"[", text.as_bytes(), b"]"].concat();
+    let values = read_array(&values).ok()?;
+    let [value @ Value::Object(_)] = &values[..] else { return None };
+    let mut out = Vec::with_capacity(text.len());
+    write_value(value, &mut out);
+    String::from_utf8(out).ok()
 }
 
 /// Questions to one service of this process, on their way to Python and back.

@@ -48,6 +48,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<hub::Hub>()?;
     module.add_function(wrap_pyfunction!(engine::validate_config, module)?)?;
     module.add_function(wrap_pyfunction!(answers::validate_params, module)?)?;
+    module.add_function(wrap_pyfunction!(answers::one_line_object, module)?)?;
     module.add_function(wrap_pyfunction!(takeover::take_over, module)?)?;
     module.add_function(wrap_pyfunction!(takeover::install_state, module)?)?;
     module.add_function(wrap_pyfunction!(files::keep_feed_position, module)?)?;

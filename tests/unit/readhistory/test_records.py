@@ -55,6 +55,18 @@ def test_a_detail_that_is_no_object_is_empty() -> None:
         assert '"detail": {}}' in balance(detail=detail)
 
 
+def test_a_detail_that_somebody_else_wrote_is_laid_out_as_the_originals() -> None:
+    for stored, shown in (
+        ('{"a":1,"b":[1,2]}', '{"a": 1, "b": [1, 2]}'),
+        (' {\n  "a" : 0.1 }\n', '{"a": 0.10000000000000001}'),
+        ('{"a": 1e2, "a": "\\/\\u00e9"}', '{"a": "/\u00e9"}'),
+    ):
+        assert f'"detail": {shown}}}' in balance(detail=stored)
+    # What the original does not read either.
+    for detail in ('{"a": NaN}', '{"a": 1} x', '{"a": 18446744073709551616}', '{"a": "\\ud800"}'):
+        assert '"detail": {}}' in balance(detail=detail)
+
+
 def test_an_order_that_is_not_there_is_null() -> None:
     assert answer(210, QUERY, []) == b"null"
     assert answer(208, QUERY, []) == b'{"offset": 2, "limit": 3, "records": []}'
