@@ -75,7 +75,7 @@ pub enum Query {
     Balances {
         /// Not 0.
         user: UserId,
-        /// As asked, repetitions included.
+        /// As asked, each once where it came first: the answer is an object.
         assets: Vec<AssetId>,
     },
     /// 104
@@ -196,7 +196,10 @@ fn is_storable(command: &Command) -> bool {
 fn balances(values: &[Value<'_>], names: &Names) -> Option<Query> {
     let (first, rest) = values.split_first()?;
     let user = user(first).filter(|user| user.0 != 0)?;
-    let assets = rest.iter().map(|value| names.asset(text(value)?)).collect::<Option<_>>()?;
+    let mut assets =
+        rest.iter().map(|value| names.asset(text(value)?)).collect::<Option<Vec<AssetId>>>()?;
+    let mut is_asked = vec![false; names.config.assets.len()];
+    assets.retain(|asset| !std::mem::replace(&mut is_asked[usize::from(asset.0)], true));
     Some(Query::Balances { user, assets })
 }
 

@@ -103,6 +103,23 @@ fn integers_outside_their_field_are_refused() {
     assert!(!accepts(206, r#"["BTCUSDT", 1, "-0.1"]"#) && accepts(206, r#"["BTCUSDT", 1, "0"]"#));
 }
 
+/// The original collects the answer in an object, which has no key twice.
+#[test]
+fn an_asset_that_is_named_twice_is_answered_once_where_it_came_first() {
+    let Ok(Request::Query(Query::Balances { assets, .. })) =
+        decode(101, br#"[1, "USDT", "BTC", "USDT", "BTC"]"#, &names())
+    else {
+        panic!("not a query of balances")
+    };
+    assert_eq!(assets, [AssetId(1), AssetId(0)]);
+    let Ok(Request::Query(Query::AssetSummary(assets))) =
+        decode(105, br#"["BTC", "BTC"]"#, &names())
+    else {
+        panic!("not a summary")
+    };
+    assert_eq!(assets.len(), 2, "an array may");
+}
+
 #[test]
 fn texts_that_no_column_holds_are_refused() {
     let update =
