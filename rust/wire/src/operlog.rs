@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use viabtc_engine::decimal::{parse_fixed, power_of_ten, write_stripped};
-use viabtc_engine::{AssetConfig, Config};
+use viabtc_engine::{AssetConfig, Config, Decimal};
 
 use crate::json::{JsonError, Value, read_array, read_object, separate, write_sorted};
 
@@ -16,9 +16,10 @@ pub const PARAMS_BYTES_SAFE: usize = DETAIL_BYTES_MAX / 9;
 
 /// Appends `{"method": ..., "params": [...]}` with sorted keys.
 ///
-/// A balance update's detail has its `id`, and its change is cut to the decimals that took effect: the
-/// original replays the text with more decimals than it applied. A text that says no more than what took
-/// effect stays as it was given.
+/// A balance update's detail has its `id`, and numbers are cut to the decimals that took effect where the
+/// original would replay more of them: changes of balances, since it replays them with the decimals that it
+/// saves, and whatever has a precision of 0, since it takes that for no bound. A text that says no more
+/// than what took effect stays as it was given.
 ///
 /// # Errors
 /// When `params` is not a JSON array.
@@ -40,7 +41,14 @@ pub fn write_operation(
         other => panic!("command {other} is not logged"),
     };
     let mut values = read_array(params)?;
-    let logged_detail = (command == 102).then(|| rewrite_update(&mut values, config)).flatten();
+    let logged_detail = match command {
+        102 => rewrite_update(&mut values, config),
+        201 | 202 => {
+            cut_order(&mut values, config);
+            None
+        }
+        _ => None,
+    };
     out.extend_from_slice(b"{\"method\": \"");
     out.extend_from_slice(method.as_bytes());
     out.extend_from_slice(b"\", \"params\": [");
@@ -76,8 +84,46 @@ fn rewrite_update(values: &mut [Value<'_>], config: &Config) -> Option<Vec<u8>> 
     Some(out)
 }
 
+/// Cuts the numbers of an order that have a precision of 0.
+fn cut_order(values: &mut [Value<'_>], config: &Config) {
+    let [_, Value::Text(market), _, numbers @ .., _] = values else { return };
+    // Amount, price of a limit order, fees.
+    let is_limit = numbers.len() == 4;
+    let Some(market) = config.markets.iter().find(|other| other.name == **market) else { return };
+    for (index, number) in numbers.iter_mut().enumerate() {
+        let scale = match index {
+            0 => market.base_scale,
+            1 if is_limit => market.quote_scale,
+            _ => market.fee_scale,
+        };
+        if scale == 0
+            && let Value::Text(text) = &*number
+            && let Some(cut) = cut_whole(text)
+        {
+            *number = Value::Text(Cow::Owned(cut));
+        }
+    }
+}
+
+/// The whole number that `text` counts as without decimals, when it has some.
+fn cut_whole(text: &str) -> Option<String> {
+    let whole = parse_fixed(text, 0).ok()?;
+    let is_whole = |number: Decimal| {
+        whole.checked_mul(power_of_ten(u32::from(number.scale))) == Some(number.coefficient)
+    };
+    if Decimal::parse(text).is_ok_and(is_whole) {
+        return None;
+    }
+    let mut cut = Vec::new();
+    write_stripped(whole, 0, &mut cut);
+    String::from_utf8(cut).ok()
+}
+
 /// The change in plain notation, when `text` says more than what took effect.
 fn cut_change(text: &str, asset: &AssetConfig) -> Option<String> {
+    if asset.save_scale == 0 {
+        return cut_whole(text);
+    }
     let shown = parse_fixed(text, asset.show_scale).ok()?;
     let saved = parse_fixed(text, asset.save_scale).ok()?;
     let factor = power_of_ten(u32::from(asset.save_scale - asset.show_scale));
@@ -101,6 +147,7 @@ pub fn fits(command: u32, params: &[u8], config: &Config) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use viabtc_engine::{AssetId, MarketConfig};
 
     fn config() -> Config {
         let asset = AssetConfig { name: "BTC".into(), save_scale: 12, show_scale: 8 };
@@ -145,6 +192,47 @@ mod tests {
         ] {
             assert_eq!(update(given, "{}"), logged(kept, r#"{"id": 2}"#));
         }
+    }
+
+    #[test]
+    fn what_has_no_decimals_is_logged_without_those_that_the_original_would_take() {
+        let market = |base_scale, quote_scale, fee_scale| MarketConfig {
+            name: "M".into(),
+            base: AssetId(0),
+            quote: AssetId(0),
+            base_scale,
+            quote_scale,
+            fee_scale,
+            min_amount: Decimal::ZERO,
+        };
+        let logged = |market: MarketConfig, command: u32, numbers: &str| {
+            let asset = AssetConfig { name: "W".into(), save_scale: 0, show_scale: 0 };
+            let config = Config { assets: vec![asset], markets: vec![market], update_window: 1 };
+            let params = format!(r#"[1, "M", 2, {numbers}, "src"]"#);
+            let mut out = Vec::new();
+            write_operation(command, params.as_bytes(), &config, &mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            let numbers = out.split_once("2, ").unwrap().1;
+            numbers.strip_suffix(r#", "src"]}"#).unwrap().to_owned()
+        };
+        let given = r#""1.5", "2.5", "0.3", "0.4""#;
+        assert_eq!(logged(market(0, 1, 1), 201, given), r#""1", "2.5", "0.3", "0.4""#);
+        assert_eq!(logged(market(1, 0, 1), 201, given), r#""1.5", "2", "0.3", "0.4""#);
+        assert_eq!(logged(market(1, 1, 0), 201, given), r#""1.5", "2.5", "0", "0""#);
+        assert_eq!(logged(market(0, 0, 0), 202, r#""1.5", "0.3""#), r#""1", "0""#);
+        // What counts as it was given stays so.
+        for whole in ["1", "1.", "1.000", "+1", "1E1", "10e-1"] {
+            let given = format!(r#""{whole}", "0""#);
+            assert_eq!(logged(market(0, 0, 0), 202, &given), given);
+        }
+        let config = Config {
+            assets: vec![AssetConfig { name: "W".into(), save_scale: 0, show_scale: 0 }],
+            markets: Vec::new(),
+            update_window: 1,
+        };
+        let mut out = Vec::new();
+        write_operation(102, br#"[1, "W", "w", 2, "-1.5", {}]"#, &config, &mut out).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains(r#""w", 2, "-1", {"id": 2}]"#));
     }
 
     #[test]
