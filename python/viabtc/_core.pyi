@@ -693,13 +693,14 @@ def inspect_journal(
     after: int = 0,
     replay: bool = False,
 ) -> dict[str, Any]:
-    """Reads a journal without changing it.
+    """Reads a journal without changing it, from the oldest command behind `after` that it has.
 
     `visit` gets a dict a record: kind, sequence, epoch, time_us, ordinal, file, offset, and by
     kind command and params, digest, or build. With `replay` the newest snapshot and the records
     behind it are applied and audited, and `digest` is that of the state.
 
     Returns:
-        ok, problems, snapshot, segments, records, sequence, epoch, time_us, is_sealed, digest;
-        torn (file, offset, bytes) when the end is unfinished.
+        ok, problems, snapshot, after, segments, records, sequence, epoch, time_us, is_sealed,
+        digest; torn (file, offset, bytes) when the end is unfinished. `after` is the command behind
+        which was read: that of the snapshot when what came before it has gone, or with `replay`.
     """

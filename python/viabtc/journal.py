@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
-from viabtc.service.failure import StartFailure
+from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
 
 EXIT_DAMAGED: Final = 1
 
@@ -21,8 +21,26 @@ _COPIES_MAX: Final = 5
 _COPY_ORDER: Final = ("snapshot-*.snap", "*.sqlite3", "feed-*", "*", "journal-*.seg")
 """Each may know of no command that those behind it lack: a start refuses the opposite."""
 
+_STATE: Final = ("journal-*.seg", "snapshot-*.snap")
+"""What a directory with a state has at least one of."""
+
 _NOT_COPIED: Final = ("spare-*", "lock", "snapshot-lock", "*.unfinished", "*.sqlite3-*")
 """What the next start makes anew, and what a database's own copy already holds."""
+
+
+def _must_hold_a_journal(directory: Path) -> None:
+    """A folder that is no engine's is not sound because there is nothing in it.
+
+    Raises:
+        StartFailure: it holds neither a journal nor a snapshot.
+    """
+    if not directory.is_dir():
+        problem = f"there is no directory {directory}"
+    elif not any(path for pattern in _STATE for path in directory.glob(pattern)):
+        problem = f"{directory} holds no journal"
+    else:
+        return
+    raise StartFailure(problem, "name the data directory of an engine", EXIT_CONFIGURATION)
 
 
 def verify(directory: Path) -> int:
@@ -30,7 +48,9 @@ def verify(directory: Path) -> int:
 
     Raises:
         StartError: the files cannot be read or do not lead to a state.
+        StartFailure: there is no journal.
     """
+    _must_hold_a_journal(directory)
     found = _core.inspect_journal(str(directory), replay=True)
     for problem in found["problems"]:
         print(f"problem    {problem}")
@@ -60,8 +80,13 @@ def dump(directory: Path, after: int) -> int:
 
     Raises:
         StartError: the files cannot be read.
+        StartFailure: there is no journal.
     """
+    _must_hold_a_journal(directory)
     found = _core.inspect_journal(str(directory), lambda row: print(json.dumps(row)), after)
+    if found["after"] > after:
+        first = found["after"] + 1
+        print(f"begins with command {first}: snapshots hold what was before", file=sys.stderr)
     for problem in found["problems"]:
         print(problem, file=sys.stderr)
     return 0 if found["ok"] else EXIT_DAMAGED
@@ -73,8 +98,9 @@ def copy(directory: Path, target: Path) -> int:
     The copy gets its name when it was read, replayed and audited, and is on the disk.
 
     Raises:
-        StartFailure: the target is there already, or no copy was whole.
+        StartFailure: there is no journal, the target is there already, or no copy was whole.
     """
+    _must_hold_a_journal(directory)
     if target.exists():
         raise StartFailure(f"{target} is there already", "name a folder that is not")
     unfinished = target.with_name(f"{target.name}.unfinished")
@@ -153,7 +179,9 @@ def snapshot(directory: Path) -> int:
 
     Raises:
         StartError: the files cannot be used or do not lead to the engine's state.
+        StartFailure: there is no journal.
     """
+    _must_hold_a_journal(directory)
     report = _core.write_snapshot(str(directory))
     if report["bytes"]:
         size, digest = report["bytes"], report["digest"]
@@ -171,8 +199,9 @@ def repair(directory: Path, from_mysql: Path | None) -> int:
 
     Raises:
         StartError: the files cannot be read.
-        StartFailure: there is damage, and nothing to repair it from.
+        StartFailure: there is no journal, or there is damage and nothing to repair it from.
     """
+    _must_hold_a_journal(directory)
     found = _core.inspect_journal(str(directory))
     if found["ok"]:
         print("nothing to repair: every record is as it was written")

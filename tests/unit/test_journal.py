@@ -75,6 +75,52 @@ def test_a_damaged_journal_is_found_and_refused_at_the_start(data: Path) -> None
     assert "nothing was changed" in remedy
 
 
+def test_what_snapshots_cover_has_gone_and_is_not_missing(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    engine = _core.Engine(json.dumps(small_config()), str(data), segment_bytes=1 << 20)
+    for number in range(1, 13):
+        engine.call(DEPOSIT, json.dumps([1, "BTC", "test", number, "1", {}]).encode())
+        if number % 4 == 0:
+            engine.rotate()
+            assert run("snapshot", str(data)).returncode == 0
+    assert engine.stop()
+    assert not (data / SEGMENT).exists()
+    dumped = run("dump", str(data))
+    assert dumped.returncode == 0, dumped.stderr
+    assert dumped.stderr == "begins with command 9: snapshots hold what was before\n"
+    rows = [json.loads(line) for line in dumped.stdout.splitlines()]
+    assert [row["sequence"] for row in rows if row["kind"] == "command"] == [9, 10, 11, 12]
+    assert run("dump", str(data), "--after", "10").stderr == ""
+    repaired = run("repair", str(data))
+    assert repaired.returncode == 0, repaired.stdout
+    assert "nothing to repair" in repaired.stdout
+    for snapshot in data.glob("snapshot-*.snap"):
+        snapshot.unlink()
+    missing = run("repair", str(data))
+    assert "commands before this segment are needed and missing" in missing.stdout
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file", "empty"])
+def test_what_is_no_engines_folder_is_not_found_sound(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    folder, target = tmp_path / name, tmp_path / "target"
+    for look in (
+        journal.verify,
+        lambda folder: journal.dump(folder, 0),
+        lambda folder: journal.copy(folder, target),
+        journal.snapshot,
+        lambda folder: journal.repair(folder, None),
+    ):
+        with pytest.raises(StartFailure, match="name the data directory of an engine"):
+            look(folder)
+    assert capsys.readouterr().out == ""
+    assert not target.exists()
+    assert not list((tmp_path / "empty").iterdir())
+
+
 def test_a_process_gives_way_with_processor_and_disk(tmp_path: Path) -> None:
     script = "from viabtc import _core; import os; _core.give_way(); print(os.nice(0))"
     done = subprocess.run(

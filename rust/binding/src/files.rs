@@ -11,8 +11,8 @@ use viabtc_host::record::{KIND_COMMAND, KIND_CONFIG, KIND_DIGEST};
 use viabtc_host::recovery::Replay;
 use viabtc_host::snapshots;
 use viabtc_journal::{
-    Directory, FeedPositions, JournalError, KIND_OPENED, KIND_PROOF, KIND_SEAL, Record, inspect,
-    latest_snapshot,
+    Directory, FeedPositions, JournalError, KIND_OPENED, KIND_PROOF, KIND_SEAL, Record,
+    first_sequence, inspect, latest_snapshot,
 };
 
 use crate::errors;
@@ -94,7 +94,14 @@ pub(crate) fn inspect_journal<'py>(
         }
         _ => Replay::empty(),
     };
-    let after = if replay { snapshot_sequence } else { after };
+    // Segments that the snapshots cover are gone, and nothing is missing. Damage of the oldest that is left
+    // is found again, and told, by who reads it.
+    let gone = first_sequence(&storage).ok().flatten().map_or(0, |first| first - 1);
+    let after = match replay {
+        true => snapshot_sequence,
+        false if gone <= snapshot_sequence => after.max(gone),
+        false => after,
+    };
     let mut raised = None;
     let summary = inspect(&storage, after, &mut |file, offset, record| {
         let outcome = (|| {
@@ -114,6 +121,7 @@ pub(crate) fn inspect_journal<'py>(
     }
     let dict = PyDict::new(py);
     dict.set_item("snapshot", snapshot_sequence)?;
+    dict.set_item("after", after)?;
     dict.set_item("ok", true)?;
     match summary {
         Ok(summary) => {

@@ -28,7 +28,7 @@ pub use feed::{
     remove_feed, sync_feed,
 };
 pub use journal::{Journal, Options, ReadJournal, Recovered};
-pub use reader::{Summary, Torn, inspect, read_closed};
+pub use reader::{Summary, Torn, first_sequence, inspect, read_closed};
 pub use record::{KIND_OPENED, KIND_PROOF, KIND_SEAL, Record};
 pub use segment::segment_name;
 pub use snapshot::{Snapshot, SnapshotWriter, latest_snapshot, lock_snapshots, remove_obsolete};

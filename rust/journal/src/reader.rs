@@ -90,6 +90,23 @@ pub fn inspect<S: Storage>(
     scan(storage, after, visit, true).map(|(summary, _, _)| summary)
 }
 
+/// Sequence of the first command that the segments hold, or would hold next; None without a segment. What
+/// came before it went with segments that a snapshot covers.
+///
+/// # Errors
+/// On damage of the oldest segment's header, and when files cannot be read.
+pub fn first_sequence<S: Storage>(storage: &S) -> Result<Option<u64>, JournalError> {
+    for number in segment_numbers(storage)? {
+        match read_header(storage, number) {
+            Ok((header, _)) => return Ok(Some(header.first_sequence)),
+            // A snapshot was made meanwhile, and what it covers went.
+            Err(error) if error.is_missing_file() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 /// Reads the closed segments: all but the last. Returns what was read, and the digest that the caller
 /// gave when the last of them was closed.
 ///

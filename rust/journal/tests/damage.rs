@@ -6,7 +6,8 @@ mod support;
 use support::*;
 use viabtc_journal::simulated::SimulatedDisk;
 use viabtc_journal::{
-    JournalError, Snapshot, Storage, inspect, latest_snapshot, remove_obsolete, segment_name,
+    JournalError, Snapshot, Storage, first_sequence, inspect, latest_snapshot, remove_obsolete,
+    segment_name,
 };
 
 const SECTOR: usize = 512;
@@ -286,6 +287,9 @@ fn obsolete_files_go_and_recovery_from_the_oldest_snapshot_stays_possible() {
     assert!(remove_obsolete(&disk, 2, &[]).unwrap() > 0);
     assert_eq!(open_after(&disk, 64 << 10, 16).unwrap().1, 4);
     assert!(inspect(&disk, 11, &mut |_, _, _| true).is_err());
+    let first = first_sequence(&disk).unwrap().unwrap();
+    assert_eq!(first, 17);
+    assert_eq!(inspect(&disk, first - 1, &mut |_, _, _| true).unwrap().sequence, 20);
 }
 
 #[test]
