@@ -518,9 +518,11 @@ class Hub:
             options: protocol, origin_suffix, origins, trusts_forwarded, frame_bytes_max,
                 message_bytes_max, queue_bytes_max, send_buffer_bytes, keep_alive_s,
                 ping_interval_s, stall_timeout_s, opening_timeout_s, connections_max,
-                connections_per_address_max, subscriptions_max, frames_per_second_max, deflate,
-                threads, writers, shared, depth_limits, depth_intervals, stream_message_bytes_max,
-                stream_frames_per_second_max, stream_subscriptions_max, stream_ping_interval_s.
+                connections_per_address_max, auth_timeout_s, subscriptions_max,
+                frames_per_second_max, deflate, threads, writers, shared, depth_limits,
+                depth_intervals, stream_message_bytes_max, stream_frames_per_second_max,
+                stream_connections_per_address_max, stream_subscriptions_max,
+                stream_ping_interval_s.
 
         Raises:
             ConfigError, StartError
@@ -544,10 +546,16 @@ class Hub:
         `("request", connection, address or None, id, method, params)`.
         """
 
-    def publish(self, states: Sequence[tuple[str, bytes, bytes | None]]) -> None:
+    def publish(
+        self, states: Sequence[tuple[str, bytes, bytes | None]], *, whole: bool = False
+    ) -> None:
         """Tells subscribers the newest states: topic, update, snapshot (None for the update).
 
         Who is new, or has not read the state before, gets the snapshot.
+
+        Args:
+            whole: Each update is all of its state: whoever is there gets it, and the snapshot is
+                for those who come later.
         """
 
     def tell(self, messages: Sequence[tuple[str, bytes]]) -> None:
@@ -587,8 +595,18 @@ class Hub:
     def watched(self, topics: Sequence[str]) -> list[bool]:
         """Which topics have subscribers."""
 
-    def authenticate(self, connection: int, user: int, answer: bytes) -> None:
-        """Makes a connection a user's and answers its request."""
+    def authenticate(self, connection: int, user: int, answer: bytes, *, grant: int = 0) -> None:
+        """Makes a connection a user's and answers its request.
+
+        Args:
+            grant: Numbers what made it the user's; 0 for what is never withdrawn.
+        """
+
+    def grants(self) -> list[int]:
+        """The grants that open connections stand on, each once."""
+
+    def withdraw(self, grant: int) -> None:
+        """Closes every connection that stands on a grant."""
 
     def answer(self, connection: int, answer: bytes) -> None:
         """Answers a request."""

@@ -388,7 +388,11 @@ def start_readhistory(directory: Path, database: dict[str, Any], **keys: Any) ->
 
 
 def start_accessws(
-    directory: Path, services: dict[str, list[Place]], site: str, brokers: str = ""
+    directory: Path,
+    services: dict[str, list[Place]],
+    site: str,
+    brokers: str = "",
+    own: Mapping[str, Any] | None = None,
 ) -> Server:
     """`viabtc accessws` in front of `services`; those not named listen nowhere.
 
@@ -397,6 +401,7 @@ def start_accessws(
         services: Where they listen.
         site: Address that authenticates.
         brokers: Where the topics are; nowhere when empty.
+        own: Keys of the section `viabtc`.
     """
     control, nowhere = Reserved(), Reserved()
     path = directory / "accessws.json"
@@ -409,7 +414,7 @@ def start_accessws(
         "sign_url": site,
         "depth_limit": [1, 5, 10],
         "depth_merge": ["0", "0.1"],
-        "viabtc": {"control": control.place},
+        "viabtc": {"control": control.place, **(own or {})},
     }
     for topic in ("orders", "balances"):
         settings[topic] = {"brokers": brokers or nowhere.place, "topic": topic}

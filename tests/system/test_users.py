@@ -2,18 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from harness.processes import Server, start_exchange
+from harness.processes import Server, start_accessws, start_exchange
 from harness.websocket import Client
 from viabtc.accessws.auth import Refused, Verdict, open_http_authenticator
+from viabtc.contract.channels import PATH
 from viabtc.rest.sites import AUTH
 from viabtc.service.tokens import open_tokens
+
+DEADLINE_S = 60.0
+"""A connection ends within a few seconds; this machine may be busy."""
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +109,63 @@ def test_the_websocket_knows_issued_tokens_and_learns_of_their_end(
         me.delete(f"/admin/tokens/{token['id']}").raise_for_status()
         with Client(server.place("websocket")) as client:
             assert client.call("server.auth", token["token"], "test")["error"]["code"] == 11
+
+
+def ends(server: Server, path: str, method: str, *params: str, end: Callable[[], None]) -> None:
+    """Whether a connection that authenticated ends when `end` says so, with a reason."""
+    with Client(server.place("websocket"), path) as client:
+        assert client.call(method, *params)["error"] is None
+        assert client.call("server.ping" if path == "/" else "ping")["result"] == "pong"
+        end()
+        with pytest.raises(ConnectionClosed) as closed:
+            client.until(lambda: False, DEADLINE_S)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+    assert "not valid any more" in closed.value.rcvd.reason
+
+
+def test_an_open_websocket_ends_with_its_token_or_its_user(place: tuple[Server, Path]) -> None:
+    server, data = place
+    known = open_tokens(data / "tokens").by_name["user-1"]
+    with administrator(place) as me, Client(server.place("websocket")) as other:
+        assert other.result("server.auth", known, "test") == {"status": "success"}
+        made(me, "/admin/users", {"id": 62, "name": ""})
+        wanted = {"user": 62, "scopes": ["read"], "label": "eye"}
+        for path, method, more in (("/", "server.auth", ["test"]), (PATH, "auth", [])):
+            first, second = (made(me, "/admin/tokens", wanted) for _ in range(2))
+
+            def revoke(token: str = first["id"]) -> None:
+                me.delete(f"/admin/tokens/{token}").raise_for_status()
+
+            def disable() -> None:
+                assert status(me, "POST", "/admin/users/62/disable", {}) == (200, "")
+
+            ends(server, path, method, first["token"], *more, end=revoke)
+            ends(server, path, method, second["token"], *more, end=disable)
+            assert status(me, "POST", "/admin/users/62/enable", {}) == (200, "")
+        assert other.result("server.ping") == "pong"
+
+
+def test_in_front_of_an_auth_url_a_websocket_ends_with_its_token(
+    place: tuple[Server, Path], tmp_path: Path
+) -> None:
+    exchange, _ = place
+    url = exchange.control.removesuffix("/control") + AUTH
+    services = {"matchengine": [exchange.place("rpc")]}
+    server = start_accessws(tmp_path, services, url, own={"auth_recheck": 0.2})
+    with administrator(place) as me:
+        made(me, "/admin/users", {"id": 63, "name": ""})
+        wanted = {"user": 63, "scopes": ["read"], "label": "eye"}
+        token, kept = (made(me, "/admin/tokens", wanted) for _ in range(2))
+
+        def revoke() -> None:
+            me.delete(f"/admin/tokens/{token['id']}").raise_for_status()
+
+        with Client(server.place("websocket")) as other:
+            assert other.result("server.auth", kept["token"], "test") == {"status": "success"}
+            ends(server, "/", "server.auth", token["token"], "test", end=revoke)
+            assert other.result("asset.query", "BTC") == {"BTC": {"available": "0", "freeze": "0"}}
+    assert server.stop() == 0, server.said()
 
 
 def test_a_service_at_auth_url_learns_who_a_token_stands_for(place: tuple[Server, Path]) -> None:

@@ -7,9 +7,12 @@ stand in a header are refused, answers are bounded, nothing waits longer than th
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, Protocol, TypeGuard
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -37,6 +40,12 @@ _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ !-~]*[!-~])?")
 
 _UNSIGNED: Final = 2**64
 
+_RECHECKS_MAX: Final = 4
+"""Tokens that are asked for again at once: those who come wait for the same calls."""
+
+_REFUSED: Final = 11
+"""Code for what the site says no to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -49,10 +58,18 @@ class Refused:
 INVALID_ARGUMENT: Final = Refused(1, "invalid argument")
 INTERNAL_ERROR: Final = Refused(2, "internal error")
 SERVICE_TIMEOUT: Final = Refused(5, "service timeout")
-INVALID_TOKEN: Final = Refused(11, "invalid token")
+INVALID_TOKEN: Final = Refused(_REFUSED, "invalid token")
 
 Verdict = int | Refused
 """The user, or why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """That a token stood for a user when somebody showed it."""
+
+    token: str
+    user: int
 
 
 class Authenticator(Protocol):
@@ -64,12 +81,17 @@ class Authenticator(Protocol):
     async def sign(self, access_id: str, authorisation: str, tonce: int) -> Verdict:
         """Of `server.sign`."""
 
+    async def withdrawn(self, grants: Sequence[Grant]) -> list[Grant]:
+        """Those that certainly count no more."""
+
 
 class TokenAuthenticator:
     """Looks tokens up; signatures do not exist."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
+        self._looked: tuple[object, object] = (None, None)
+        """What the tokens were at the last two looks."""
 
     async def auth(self, token: str) -> Verdict:
         user = self._tokens.user_of(token)
@@ -78,6 +100,15 @@ class TokenAuthenticator:
     async def sign(self, access_id: str, authorisation: str, tonce: int) -> Verdict:
         del access_id, authorisation, tonce
         return INVALID_TOKEN
+
+    async def withdrawn(self, grants: Sequence[Grant]) -> list[Grant]:
+        version = self._tokens.accounts.version()
+        # Twice: a token that was looked up just before its end may be shown just behind it.
+        is_settled = self._looked == (version, version)
+        self._looked = (self._looked[1], version)
+        if is_settled:
+            return []
+        return [grant for grant in grants if self._tokens.user_of(grant.token) != grant.user]
 
 
 class HttpAuthenticator:
@@ -97,10 +128,24 @@ class HttpAuthenticator:
         return await self._ask(self._auths, httpx.URL(self._auth_url), token)
 
     async def sign(self, access_id: str, authorisation: str, tonce: int) -> Verdict:
-        # Source: the original prints the number as an unsigned one.
-        params = {"access_id": access_id, "tonce": str(tonce % _UNSIGNED)}
-        url = httpx.URL(self._sign_url).copy_merge_params(params)
-        return await self._ask(self._signs, url, authorisation)
+        # Source: the original prints the number as an unsigned one, and a blank as %20.
+        query = f"access_id={quote(access_id, safe='')}&tonce={tonce % _UNSIGNED}"
+        url = httpx.URL(self._sign_url)
+        before = url.query.decode()
+        asked = url.copy_with(query=(f"{before}&{query}" if before else query).encode())
+        return await self._ask(self._signs, asked, authorisation)
+
+    async def withdrawn(self, grants: Sequence[Grant]) -> list[Grant]:
+        found: list[Grant] = []
+        for start in range(0, len(grants), _RECHECKS_MAX):
+            asked = grants[start : start + _RECHECKS_MAX]
+            verdicts = await asyncio.gather(*(self.auth(grant.token) for grant in asked))
+            answers = list(zip(asked, verdicts, strict=True))
+            found += [grant for grant, verdict in answers if _withdraws(verdict, grant)]
+            if not any(_is_clear(verdict) for verdict in verdicts):
+                # The site is away, and would be for all the others.
+                break
+        return found
 
     async def _ask(self, calls: asyncio.Semaphore, url: httpx.URL, authorisation: str) -> Verdict:
         if not _HEADER_VALUE.fullmatch(authorisation):
@@ -119,7 +164,9 @@ class HttpAuthenticator:
         """The answer's body, whatever its status; None when it is too large."""
         headers = {"Authorization": authorisation}
         body = bytearray()
-        async with self._client.stream("GET", url, headers=headers) as response:
+        # A name in the address must not take the client's place in the header.
+        as_given = httpx.Auth()
+        async with self._client.stream("GET", url, headers=headers, auth=as_given) as response:
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > ANSWER_BYTES_MAX:
@@ -134,16 +181,26 @@ def verdict(body: bytes) -> Verdict:
     """
     try:
         answer: Any = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
+        # Not JSON, not UTF-8, or deeper than a parser goes.
         return INTERNAL_ERROR
     if not isinstance(answer, dict) or not _is_integer(answer.get("code")):
         return INTERNAL_ERROR
     if answer["code"] != 0:
         message = answer.get("message")
-        return Refused(11, message) if isinstance(message, str) else INTERNAL_ERROR
+        return Refused(_REFUSED, message) if isinstance(message, str) else INTERNAL_ERROR
     data = answer.get("data")
     user = data.get("user_id") if isinstance(data, dict) else None
     return user if _is_integer(user) and 0 < user <= USER_MAX else INTERNAL_ERROR
+
+
+def _is_clear(verdict: Verdict) -> bool:
+    """Whether the site said who it is, or that it is nobody."""
+    return isinstance(verdict, int) or verdict.code == _REFUSED
+
+
+def _withdraws(verdict: Verdict, grant: Grant) -> bool:
+    return _is_clear(verdict) and verdict != grant.user
 
 
 def _is_integer(value: Any) -> TypeGuard[int]:
@@ -156,8 +213,17 @@ async def open_http_authenticator(
 ) -> AsyncIterator[HttpAuthenticator]:
     """An authenticator with its connections."""
     limits = httpx.Limits(max_connections=AUTH_CALLS_MAX + SIGN_CALLS_MAX)
-    # With trust_env tokens would go through whatever proxy the environment names.
+    # With trust_env tokens would go through whatever proxy the environment names. Cookies of one
+    # client's answer must not reach the next one's question. The time-out of a call is that of all
+    # of it; that of a step is longer, so that it never comes first with another outcome.
     async with httpx.AsyncClient(
-        headers=_HEADERS, follow_redirects=False, timeout=timeout_s, limits=limits, trust_env=False
+        headers=_HEADERS,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        verify=ssl.create_default_context(),
+        follow_redirects=False,
+        timeout=2 * timeout_s,
+        limits=limits,
+        trust_env=False,
     ) as client:
+        del client.headers["User-Agent"]
         yield HttpAuthenticator(client, auth_url, sign_url, timeout_s)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from viabtc import _core
+from viabtc.accessws.follow import UNREADABLE
 from viabtc.accessws.pushes import encode
 from viabtc.accessws.questions import Questions, Reply
 from viabtc.accessws.seed import (
@@ -127,7 +128,7 @@ class Boards:
                 market, number = msgspec.convert(
                     (members[1], members[_MEMBERS_MIN - 1]), type=tuple[str, int]
                 )
-            except (msgspec.DecodeError, msgspec.ValidationError, IndexError) as error:
+            except UNREADABLE as error:
                 self._refuse(offset, str(error))
                 continue
             self._seen = _Seen(market, number)

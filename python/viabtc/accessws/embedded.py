@@ -12,10 +12,14 @@ from viabtc.accessws.owner import owning
 from viabtc.accessws.settings import DEPTH_INTERVALS, DEPTH_LIMITS
 from viabtc.accessws.sources import Paces
 from viabtc.protocol.addresses import Place
+from viabtc.service import run
 from viabtc.service.failure import core_failures
 from viabtc.service.tokens import Tokens
 
 AUTH_TIMEOUT_S: Final = 1.0
+
+RECHECK_S: Final = 1.0
+"""Pause between two looks at the tokens that open connections stand on."""
 
 PING_INTERVAL_S: Final = 30.0
 """Silence after which a client is pinged; twice as much closes its connection."""
@@ -47,6 +51,15 @@ async def open_hub(
         bind = [f"tcp@{place[0]}:{place[1]}"]
         hub = _core.Hub(bind, **backends._asdict(), options=options)
         hub.follow(str(data), backends.market)
-    authenticator = TokenAuthenticator(tokens)
-    async with owning(hub, authenticator, Paces(), AUTH_TIMEOUT_S, is_polling=False) as owner:
-        yield HubPart(hub, owner)
+    async with contextlib.AsyncExitStack() as stack:
+        owner = await stack.enter_async_context(
+            owning(
+                hub,
+                TokenAuthenticator(tokens),
+                Paces(),
+                AUTH_TIMEOUT_S,
+                recheck_s=RECHECK_S,
+                is_polling=False,
+            )
+        )
+        yield HubPart(hub, owner, tasks=run.start_tasks(stack, *owner.works()))

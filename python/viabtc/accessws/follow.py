@@ -9,6 +9,10 @@ from viabtc.edges.kafka import Message, TopicError, TopicReader, TopicSettings, 
 _TIMEOUT_S: Final = 10.0
 """Calls of the broker end within this."""
 
+UNREADABLE: Final = (ValueError, IndexError, RecursionError)
+"""What reading a message may raise: it is not JSON, not UTF-8, not of the form, or deeper than a
+parser goes. Whoever can write to a topic must not be able to end those who read it."""
+
 _RETRY_MIN_S: Final = 0.2
 _RETRY_MAX_S: Final = 5.0
 """Pauses between attempts double from the one to the other."""

@@ -85,7 +85,14 @@ async def _open(settings: AccesswsSettings, log: Any) -> AsyncIterator[HubPart]:
                 options=settings.hub,
             )
         owner = await stack.enter_async_context(
-            owning(hub, authenticator, settings.paces, settings.timeout_s, is_polling=True)
+            owning(
+                hub,
+                authenticator,
+                settings.paces,
+                settings.timeout_s,
+                recheck_s=settings.recheck_s,
+                is_polling=True,
+            )
         )
         if settings.monitor is not None:
             monitor = await open_monitor(settings.monitor)
@@ -95,7 +102,8 @@ async def _open(settings: AccesswsSettings, log: Any) -> AsyncIterator[HubPart]:
         stack.push_async_callback(boards.close)
         owner.feeds.boards = boards
         followers = _follow(hub, owner, boards, settings, log)
-        tasks = run.start_tasks(stack, *(follower.run() for follower in followers.values()))
+        following = (follower.run() for follower in followers.values())
+        tasks = run.start_tasks(stack, *following, *owner.works())
         yield HubPart(hub, owner, followers, tasks)
 
 

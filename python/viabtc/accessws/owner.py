@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from viabtc import _core
-from viabtc.accessws.auth import SERVICE_TIMEOUT, Authenticator, Refused, Verdict
+from viabtc.accessws.auth import SERVICE_TIMEOUT, Authenticator, Grant, Refused, Verdict
 from viabtc.accessws.feeds import Feeds
+from viabtc.accessws.grants import Grants
 from viabtc.accessws.pushes import encode
 from viabtc.accessws.questions import Questions
 from viabtc.accessws.sources import Paces
@@ -19,7 +20,11 @@ _BATCH: Final = 1_000
 
 
 class Owner:
-    """Serves one hub from the event loop."""
+    """Serves one hub from the event loop.
+
+    Args:
+        recheck_s: Pause between two looks at the tokens of open connections; 0 looks never.
+    """
 
     def __init__(
         self,
@@ -28,10 +33,12 @@ class Owner:
         paces: Paces,
         timeout_s: float,
         *,
+        recheck_s: float,
         is_polling: bool,
     ) -> None:
         self.questions = Questions(hub)
         self.feeds = Feeds(hub, self.questions, paces, is_polling=is_polling)
+        self.grants = Grants(hub, authenticator, recheck_s) if recheck_s else None
         self._hub = hub
         self._authenticator = authenticator
         self._timeout_s = timeout_s
@@ -56,16 +63,26 @@ class Owner:
         self, connection: int, _address: str | None, request_id: int, method: str, params: bytes
     ) -> None:
         arguments = msgspec.json.decode(params)
-        if method == "server.auth":
-            asked = self._authenticator.auth(arguments[0])
-        else:
+        token: str | None = None
+        if method == "server.sign":
+            # What is signed is shown once, so nothing can be asked again.
             asked = self._authenticator.sign(*arguments)
-        task = asyncio.create_task(self._answer(connection, request_id, asked))
+        else:
+            token = arguments[0]
+            asked = self._authenticator.auth(arguments[0])
+        # The stream says "auth", and all its methods succeed in the same words.
+        result = "success" if method == "auth" else {"status": "success"}
+        task = asyncio.create_task(self._answer(connection, request_id, asked, token, result))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(
-        self, connection: int, request_id: int, asked: Coroutine[Any, Any, Verdict]
+        self,
+        connection: int,
+        request_id: int,
+        asked: Coroutine[Any, Any, Verdict],
+        token: str | None,
+        result: Any,
     ) -> None:
         outcome: Verdict
         try:
@@ -77,8 +94,15 @@ class Owner:
             answer = {"error": error, "result": None, "id": request_id}
             self._hub.answer(connection, encode(answer))
         else:
-            answer = {"error": None, "result": {"status": "success"}, "id": request_id}
-            self._hub.authenticate(connection, outcome, encode(answer))
+            answer = {"error": None, "result": result, "id": request_id}
+            grant = 0
+            if self.grants is not None and token is not None:
+                grant = self.grants.number_of(Grant(token, outcome))
+            self._hub.authenticate(connection, outcome, encode(answer), grant=grant)
+
+    def works(self) -> list[Coroutine[Any, Any, None]]:
+        """What has to run beside the notices."""
+        return [] if self.grants is None else [self.grants.run()]
 
     async def close(self) -> None:
         """Serves no more."""
@@ -95,11 +119,12 @@ async def owning(
     paces: Paces,
     timeout_s: float,
     *,
+    recheck_s: float,
     is_polling: bool,
 ) -> AsyncIterator[Owner]:
     """Serves a hub while the block runs; the hub is stopped behind it."""
     loop = asyncio.get_running_loop()
-    owner = Owner(hub, authenticator, paces, timeout_s, is_polling=is_polling)
+    owner = Owner(hub, authenticator, paces, timeout_s, recheck_s=recheck_s, is_polling=is_polling)
     loop.add_reader(hub.fileno(), owner.serve_notices)
     try:
         yield owner

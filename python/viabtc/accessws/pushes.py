@@ -128,9 +128,10 @@ class PricePushes:
             return None
         self._last = price
         update = notification("price.update", self._market, bytes(result))
-        # Source: aw_price.c strips zeros for who joins.
-        stripped = encode(format(price.normalize(), "f"))
-        return Push(update, notification("price.update", self._market, stripped))
+        # Source: aw_price.c strips zeros for who joins. `normalize` would cut to 28 digits.
+        plain = format(price, "f")
+        stripped = plain.rstrip("0").rstrip(".") if "." in plain else plain
+        return Push(update, notification("price.update", self._market, encode(stripped)))
 
 
 class FigurePushes:

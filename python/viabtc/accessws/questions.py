@@ -1,5 +1,6 @@
 """Questions to the hub's backends, each with what is done with its answer."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,6 +20,17 @@ class Reply(msgspec.Struct):
 
 Then = Callable[[Reply | None], None]
 """Gets the reply, or None when there was none in time."""
+
+
+_LAID_OUT: Final = re.compile(rb"(,)?\n *")
+
+
+def one_line(body: bytes) -> bytes:
+    """An answer as it is without a service's `debug`: what is pushed stands on one line.
+
+    Inside a text there is no line feed that is not escaped, so only the layout changes.
+    """
+    return _LAID_OUT.sub(lambda found: b", " if found[1] else b"", body)
 
 
 class Questions:
@@ -44,4 +56,4 @@ class Questions:
         """An answer came, or the time for it is over."""
         then = self._waiting.pop(tag, None)
         if then is not None:
-            then(None if body is None else msgspec.json.decode(body, type=Reply))
+            then(None if body is None else msgspec.json.decode(one_line(body), type=Reply))

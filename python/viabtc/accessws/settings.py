@@ -1,5 +1,6 @@
 """The accessws configuration file."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,9 @@ DEPTH_LIMITS: Final = (1, 5, 10, 20, 30, 50, 100)
 DEPTH_INTERVALS: Final = ("0", *(f"{10**-places:.{places}f}" for places in range(8, 0, -1)))
 """Intervals of the sample file: none, and 0.00000001 to 0.1."""
 
+_ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
+"""What a browser says; with a slash at the end it would never be the same."""
+
 _SIZED: Final = "the system sizes socket buffers"
 
 _INTERVAL_MAX_S: Final = 3600
@@ -40,6 +44,8 @@ class AccesswsSettings:
     timeout_s: float
     auth_url: str
     sign_url: str
+    recheck_s: float
+    """Pause between two questions whether a token that is in use still counts; 0 asks never."""
     monitor: Place | None
     orders: TopicSettings
     balances: TopicSettings
@@ -78,6 +84,7 @@ def _read(root: Section) -> AccesswsSettings:
         timeout_s=root.seconds("backend_timeout", 1.0, low=0.001, high=3600),
         auth_url=_url(root, "auth_url"),
         sign_url=_url(root, "sign_url"),
+        recheck_s=own.seconds("auth_recheck", 0, low=0, high=3600),
         monitor=monitor.place("bind"),
         orders=orders,
         balances=_topic(root.section("balances")),
@@ -94,14 +101,15 @@ def _read_hub(root: Section, server: Section, own: Section) -> dict[str, Any]:
     max_pkg_size = server.integer("max_pkg_size", low=1, high=2**31 - 1)
     server.idle("what waits for a reader is bounded by viabtc.queue_bytes_max", "buf_limit")
     keep_alive = server.integer("keep_alive", 3600, low=-(2**31), high=2**31 - 1)
-    origins = own.data.get("origins", [])
-    own.leave("origins")
-    if not isinstance(origins, list) or not all(isinstance(origin, str) for origin in origins):
-        own.problem("origins", "is no list of texts", 'a list such as ["https://example.org"]')
+    origins = own.texts("origins", ())
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            right = "an origin as browsers send it, such as https://example.org, with no path"
+            own.problem("origins", f'holds "{origin[:60]}"', right)
     return {
         "protocol": server.text("protocol", "chat"),
         "origin_suffix": server.text("origin", ""),
-        "origins": origins,
+        "origins": list(origins),
         "trusts_forwarded": own.flag("trusts_forwarded", default=False),
         "frame_bytes_max": max_pkg_size,
         "message_bytes_max": max(own.integer("message_bytes_max", 1 << 20), max_pkg_size),
@@ -110,9 +118,17 @@ def _read_hub(root: Section, server: Section, own: Section) -> dict[str, Any]:
         "ping_interval_s": own.seconds("ping_interval", 0, low=0, high=3600),
         "connections_max": own.integer("connections_max", 65_536, low=1, high=2**24),
         "connections_per_address_max": own.integer("connections_per_address_max", 0),
+        "auth_timeout_s": own.seconds("auth_timeout", 0, low=0, high=3600),
         "subscriptions_max": own.integer("subscriptions_max", 1024, low=1),
         "deflate": own.flag("deflate", default=False),
         "frames_per_second_max": own.integer("frames_per_second_max", 0),
+        "stream_message_bytes_max": own.integer("stream_message_bytes_max", 64 * 1024, low=1024),
+        "stream_frames_per_second_max": own.integer("stream_frames_per_second_max", 10),
+        "stream_connections_per_address_max": own.integer(
+            "stream_connections_per_address_max", 256
+        ),
+        "stream_subscriptions_max": own.integer("stream_subscriptions_max", 200, low=1),
+        "stream_ping_interval_s": own.seconds("stream_ping_interval", 20, low=0, high=3600),
         "threads": root.integer("worker_num", 1, low=1, high=64),
         "shared": True,
         "depth_limits": _depth_limits(root),

@@ -24,6 +24,10 @@ PERIOD_S: Final = 86_400
 DEALS_MAX: Final = 100
 """Deals that a newcomer gets."""
 
+_NEW_DEALS_MAX: Final = 10_000
+"""Deals that may have been made since the last look: what marketprice gives at most. Asked for a
+hundred, as the original does, it would leave out the older ones of a burst."""
+
 CLOCK_S: Final = 1.0
 """Candles and figures change as time passes, so they are looked at this often at least."""
 
@@ -119,7 +123,9 @@ class Price:
         return self._params
 
     def show(self, hub: _core.Hub, topic: str, result: bytes) -> None:
-        _publish(hub, topic, self._pushes.compose(result))
+        push = self._pushes.compose(result)
+        if push is not None:
+            hub.publish([(topic, push.update, push.snapshot)], whole=True)
 
 
 class State:
@@ -172,7 +178,8 @@ class Deals:
         self._last_id = 0
 
     def params(self) -> bytes:
-        return encode([self._market, DEALS_MAX, self._last_id])
+        most = _NEW_DEALS_MAX if self._last_id else DEALS_MAX
+        return encode([self._market, most, self._last_id])
 
     def show(self, hub: _core.Hub, topic: str, result: bytes) -> None:
         members = []

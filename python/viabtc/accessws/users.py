@@ -7,11 +7,12 @@ messages that touch it meanwhile, so that what is shown is never older than the 
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from viabtc import _core
+from viabtc.accessws.follow import UNREADABLE
 from viabtc.accessws.pushes import encode, notification
 from viabtc.accessws.questions import Questions, Reply
 from viabtc.edges.kafka import Message
@@ -33,7 +34,7 @@ class _Owner(msgspec.Struct):
 class OrderMessage(msgspec.Struct):
     """A message of the topic `orders`; other members are not looked at."""
 
-    event: int
+    event: Annotated[int, msgspec.Meta(ge=1)]
     order: msgspec.Raw
     stock: str
     money: str
@@ -67,7 +68,7 @@ class UserPushes:
             try:
                 message = msgspec.json.decode(payload or b"", type=OrderMessage)
                 owner = msgspec.json.decode(message.order, type=_Owner)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 self._skip("orders", offset, error)
                 continue
             params = (encode(message.event), bytes(message.order))
@@ -94,7 +95,7 @@ class UserPushes:
             try:
                 message = msgspec.json.decode(payload or b"", type=list[Any])
                 user, asset = msgspec.convert(message[1:3], type=tuple[int, str])
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            except UNREADABLE as error:
                 self._skip("balances", offset, error)
                 continue
             touched[user, asset] = None

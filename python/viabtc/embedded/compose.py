@@ -67,6 +67,7 @@ class ExchangePart(run.Part):
         self.times: Histogram | None = None
         """Of the API, once it is there."""
         self.audit = audit
+        self.tasks = hub.tasks
 
     def is_alive(self) -> bool:
         return self.engine.is_alive() and self.market.is_alive() and self.history.is_alive()

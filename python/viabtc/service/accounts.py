@@ -102,6 +102,11 @@ class Accounts:
         is_usable = token.user is None or (user is not None and not user.is_disabled)
         return token if is_usable else None
 
+    def version(self) -> object:
+        """Equal to what it was as long as nothing changed, at most `LOOK_NS` ago."""
+        state = self._now()
+        return self._seen if state is not None else "unreadable"
+
     def may_act(self, user: int) -> bool:
         """Whether a user who has a token from elsewhere is not disabled here."""
         state = self._now()

@@ -134,11 +134,19 @@ impl Hub {
         notices.map(|notice| tuple(py, notice)).collect()
     }
 
-    /// Tells subscribers the newest states: topic, update, snapshot (the update itself when None).
-    fn publish(&self, py: Python<'_>, states: Vec<(String, Vec<u8>, Option<Vec<u8>>)>) {
+    /// Tells subscribers the newest states: topic, update, snapshot (the update itself when None). With
+    /// `whole` each update is all of its state.
+    #[pyo3(signature = (states, *, whole = false))]
+    fn publish(
+        &self,
+        py: Python<'_>,
+        states: Vec<(String, Vec<u8>, Option<Vec<u8>>)>,
+        whole: bool,
+    ) {
+        let make = if whole { Publication::whole } else { Publication::state };
         let publications = states.into_iter().map(|(topic, update, snapshot)| {
             let snapshot = snapshot.as_deref().unwrap_or(&update);
-            (topic.into(), Publication::state(&update, snapshot))
+            (topic.into(), make(&update, snapshot))
         });
         let publications = publications.collect();
         py.detach(|| self.hub.publish(publications));
@@ -198,8 +206,20 @@ impl Hub {
         self.hub.watched(topics.iter().map(String::as_str))
     }
 
-    fn authenticate(&self, connection: u64, user: u32, answer: &[u8]) {
-        self.hub.authenticate(ConnectionId(connection), user, answer);
+    /// Makes a connection a user's; `grant` numbers what made it that, 0 for what is never withdrawn.
+    #[pyo3(signature = (connection, user, answer, *, grant = 0))]
+    fn authenticate(&self, connection: u64, user: u32, answer: &[u8], grant: u32) {
+        self.hub.authenticate(ConnectionId(connection), user, grant, answer);
+    }
+
+    /// The grants that open connections stand on.
+    fn grants(&self) -> Vec<u32> {
+        self.hub.grants()
+    }
+
+    /// Closes every connection that stands on a grant.
+    fn withdraw(&self, grant: u32) {
+        self.hub.withdraw(grant);
     }
 
     fn answer(&self, connection: u64, answer: &[u8]) {
@@ -316,6 +336,7 @@ fn read_options(options: &Bound<'_, PyDict>) -> PyResult<(HubOptions, CallsOptio
         connections_max: named.get("connections_max", defaults.connections_max)?,
         connections_per_address_max: named
             .get("connections_per_address_max", defaults.connections_per_address_max)?,
+        auth_timeout: named.seconds("auth_timeout_s", defaults.auth_timeout)?,
         subscriptions_max: named.get("subscriptions_max", defaults.subscriptions_max)?,
         frames_per_second_max: named
             .get("frames_per_second_max", defaults.frames_per_second_max)?,
@@ -325,6 +346,10 @@ fn read_options(options: &Bound<'_, PyDict>) -> PyResult<(HubOptions, CallsOptio
                 .get("stream_message_bytes_max", defaults.stream.message_bytes_max)?,
             frames_per_second_max: named
                 .get("stream_frames_per_second_max", defaults.stream.frames_per_second_max)?,
+            connections_per_address_max: named.get(
+                "stream_connections_per_address_max",
+                defaults.stream.connections_per_address_max,
+            )?,
             subscriptions_max: named
                 .get("stream_subscriptions_max", defaults.stream.subscriptions_max)?,
             ping_interval: named

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use viabtc_wire::envelope::read_envelope;
 use viabtc_wire::frame::Head;
+use viabtc_wire::json::Rules;
 use viabtc_wire::methods::ErrorCode;
 use viabtc_wire::reply::write_common_error;
 
@@ -220,7 +221,7 @@ impl DoorProtocol {
 
     /// Submits or answers one request's body.
     fn serve(&mut self, origin: &Origin, state: &mut DoorState, body: &[u8], out: &mut Vec<u8>) {
-        let envelope = match read_envelope(body) {
+        let envelope = match read_envelope(body, Rules::ORIGINAL) {
             Ok(envelope) => envelope,
             Err(none) => return self.refuse(state, none.id, out),
         };

@@ -89,7 +89,7 @@ fn become_user(hub: &Hub, client: &mut Client, user: u32) {
     let Request { connection, id, method, params, address } = request.unwrap();
     assert_eq!((id, method, &*params), (3, "server.auth", r#"["token", "web"]"#));
     assert_eq!(address, "127.0.0.1".parse().ok());
-    hub.authenticate(connection, user, result(SUCCESS).as_bytes());
+    hub.authenticate(connection, user, 0, result(SUCCESS).as_bytes());
     assert_eq!(client.hear(), result(SUCCESS));
 }
 
@@ -124,6 +124,99 @@ fn queries_go_to_their_backend_and_the_user_goes_before_the_parameters() {
     assert_eq!(call(&mut client, "asset.query", "[]"), result("[101, [7]]"));
     assert_eq!(call(&mut client, "asset.query", r#"["BTC"]"#), result(r#"[101, [7, "BTC"]]"#));
     assert_eq!(call(&mut client, "asset.history", "[]"), error(2, "internal error"));
+}
+
+#[test]
+fn who_one_is_is_asked_with_the_parameters_of_the_original() {
+    let hub = open(HubOptions::default());
+    let mut client = Client::connect(&hub);
+    let longest = format!(r#"["token", "{}"]"#, "s".repeat(31));
+    let too_long = format!(r#"["token", "{}"]"#, "s".repeat(32));
+    for (method, params, is_taken) in [
+        ("server.auth", "[]", false),
+        ("server.auth", r#"["token"]"#, false),
+        ("server.auth", r#"["token", "web", 1]"#, false),
+        ("server.auth", r#"["token", null]"#, false),
+        ("server.auth", r#"[1, "web"]"#, false),
+        ("server.auth", &too_long, false),
+        ("server.auth", &longest, true),
+        ("server.auth", r#"["", ""]"#, true),
+        ("server.sign", r#"["id", "signature"]"#, false),
+        ("server.sign", r#"["id", "signature", 0]"#, false),
+        ("server.sign", r#"["id", "signature", "1"]"#, false),
+        ("server.sign", r#"["id", "signature", 1.0]"#, false),
+        ("server.sign", r#"["id", 5, 1]"#, false),
+        ("server.sign", r#"["id", "signature", 1, 2]"#, false),
+        ("server.sign", r#"["id", "signature", -1]"#, true),
+    ] {
+        client.say(&format!(r#"{{"method": "{method}", "params": {params}, "id": 3}}"#));
+        if is_taken {
+            let taken = notices(&hub);
+            let [Notice::Request(request)] = &taken[..] else { panic!("{method} {taken:?}") };
+            assert_eq!((request.method, &*request.params), (method, params));
+            hub.answer(request.connection, b"asked");
+            assert_eq!(client.hear(), "asked");
+        } else {
+            assert_eq!(client.hear(), error(1, "invalid argument"), "{method} {params}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_request_ends_the_connection_and_all_else_is_answered() {
+    let hub = open(HubOptions::default());
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let ping = |id: &str, params: &str| {
+        format!(r#"{{"method": "server.ping", "params": {params}, "id": {id}}}"#)
+    };
+    for (text, is_answered) in [
+        (ping("-9223372036854775808", "[]"), true),
+        (ping("0", "[null, {\"a\": [1.5]}]"), true),
+        (ping("1, \"id\": 2", "[]"), true),
+        (ping("1, \"jsonrpc\": \"2.0\"", "[]"), true),
+        (ping("9223372036854775808", "[]"), false),
+        (ping("1.0", "[]"), false),
+        (ping("\"1\"", "[]"), false),
+        (ping("null", "[]"), false),
+        (ping("true", "[]"), false),
+        (ping("[1]", "[]"), false),
+        (ping("1", "{}"), false),
+        (ping("1", "null"), false),
+        (ping("1", "[NaN]"), false),
+        (ping("1", &deep), false),
+        (ping("1", "[\"\\u0000\"]"), false),
+        (format!("[{}]", ping("1", "[]")), false),
+        (format!("{} ", ping("1", "[]")) + "x", false),
+        (r#"{"params": [], "id": 1}"#.to_owned(), false),
+        (r#"{"method": "server.ping", "id": 1}"#.to_owned(), false),
+        (r#"{"method": "server.ping", "params": []}"#.to_owned(), false),
+        (String::new(), false),
+    ] {
+        let mut client = Client::connect(&hub);
+        client.say(&text);
+        match client.see() {
+            Seen::Text(answer) => {
+                assert!(is_answered && answer.contains("\"pong\""), "{text}: {answer}");
+            }
+            other => assert!(!is_answered && other == Seen::Close(Some(1008)), "{text}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_refusal_leaves_the_connection_who_it_was() {
+    let hub = open(HubOptions::default());
+    let mut client = Client::connect(&hub);
+    become_user(&hub, &mut client, 7);
+    assert_eq!(call(&mut client, "order.subscribe", r#"["X"]"#), result(SUCCESS));
+    client.say(r#"{"method": "server.auth", "params": ["wrong", "web"], "id": 3}"#);
+    let taken = notices(&hub);
+    let [Notice::Request(request)] = &taken[..] else { panic!("{taken:?}") };
+    hub.answer(request.connection, b"no");
+    assert_eq!(client.hear(), "no");
+    publish(&hub, "order 7 X", Publication::message(b"mine"));
+    assert_eq!(client.hear(), "mine");
+    assert_eq!(call(&mut client, "asset.query", "[]"), result("[101, [7]]"));
 }
 
 #[test]
@@ -181,6 +274,20 @@ fn a_newcomer_gets_the_snapshot_and_others_the_update() {
 }
 
 #[test]
+fn a_state_whose_updates_are_whole_is_told_as_it_comes_and_kept_otherwise() {
+    let hub = open(HubOptions::default());
+    let mut first = Client::connect(&hub);
+    assert_eq!(call(&mut first, "price.subscribe", r#"["X"]"#), result(SUCCESS));
+    publish(&hub, "price X", Publication::whole(b"100.00", b"100"));
+    assert_eq!(first.hear(), "100.00", "who was there before anything was known");
+    let mut second = Client::connect(&hub);
+    assert_eq!(call(&mut second, "price.subscribe", r#"["X"]"#), result(SUCCESS));
+    assert_eq!(second.hear(), "100", "who comes later");
+    publish(&hub, "price X", Publication::whole(b"7.50", b"7.5"));
+    assert_eq!((first.hear(), second.hear()), ("7.50".into(), "7.50".into()));
+}
+
+#[test]
 fn a_list_is_told_once_to_each() {
     let hub = open(HubOptions::default());
     let items = |numbers: &[u64], is_whole| {
@@ -225,7 +332,7 @@ fn another_user_loses_the_private_subscriptions_and_a_reused_place_has_none() {
     until("the end", || figure(&hub, "connections") == 0);
     assert_eq!((figure(&hub, "subscriptions"), figure(&hub, "topics")), (0, 0));
     let mut stranger = Client::connect(&hub);
-    hub.authenticate(late.connection, 2, b"not yours");
+    hub.authenticate(late.connection, 2, 0, b"not yours");
     publish(&hub, "order 2 X", Publication::message(b"not yours"));
     publish(&hub, "price X", state("not yours", "not yours"));
     assert_eq!(call(&mut stranger, "order.query", "[]"), error(6, "require authentication"));
@@ -339,7 +446,7 @@ fn floods_and_crowds_are_bounded() {
         connections_per_address_max: 2,
         ..HubOptions::default()
     };
-    let hub = open(options);
+    let hub = open(HubOptions { trusts_forwarded: true, ..options });
     let mut flood = Client::connect(&hub);
     let pings: Vec<u8> = (0..21).flat_map(|_| frame(0x89, b"")).collect();
     flood.send(&pings);
@@ -348,12 +455,19 @@ fn floods_and_crowds_are_bounded() {
     }
     assert_eq!((flood.see(), flood.see()), (Seen::Close(Some(1008)), Seen::End));
     until("the flood is gone", || figure(&hub, "connections") == 0);
-    let _crowd = [Client::connect(&hub), Client::connect(&hub)];
-    let mut third = TcpStream::connect(websocket::place(&hub)).unwrap();
-    std::io::Write::write_all(&mut third, request("").as_bytes()).unwrap();
-    let mut answer = String::new();
-    third.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    let from = |address: &str| Client::asked(&hub, "/", &format!("X-Real-IP: {address}\r\n"));
+    let crowd = [from("203.0.113.5"), from("::ffff:203.0.113.5")];
+    assert!(from("203.0.113.5").1.starts_with("HTTP/1.1 429 "));
+    // Of IPv6 a client has a network.
+    let network = [from("2001:db8::1"), from("2001:db8::ffff:2")];
+    assert!(from("2001:db8::3").1.starts_with("HTTP/1.1 429 "));
+    for other in ["203.0.113.6", "2001:db8:0:1::1"] {
+        assert!(from(other).1.starts_with("HTTP/1.1 101 "), "{other}");
+    }
+    let local: Vec<Client> = (0..5).map(|_| Client::connect(&hub)).collect();
+    drop((crowd, network, local));
+    until("all are gone", || figure(&hub, "connections") == 0);
+    assert!(from("203.0.113.5").1.starts_with("HTTP/1.1 101 "));
 }
 
 #[test]

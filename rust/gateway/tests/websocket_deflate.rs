@@ -1,14 +1,54 @@
-//! permessage-deflate at the socket, after the cases 12 and 13 of the Autobahn suite: sizes, fragments, offers, and what
-//! must not be compressed.
+//! permessage-deflate at the socket: the cases of the sections 12 and 13 of the Autobahn suite (kinds of data, sizes,
+//! fragments, offers), and what must not be compressed.
 
 #[allow(dead_code, reason = "shared with other tests")]
 mod websocket;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use viabtc_gateway::{Hub, HubOptions};
-use websocket::{Client, Echo, Seen, frame, request};
+use websocket::{Client, Echo, Seen, frame};
 
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+const KIB: usize = 1 << 10;
+
+/// Sizes of the suite's messages, and of the fragments that their compressed form is sent in; 0 for one.
+const SIZES: [(usize, usize); 18] = [
+    (16, 0),
+    (64, 0),
+    (256, 0),
+    (KIB, 0),
+    (4 * KIB, 0),
+    (8 * KIB, 0),
+    (16 * KIB, 0),
+    (32 * KIB, 0),
+    (64 * KIB, 0),
+    (128 * KIB, 0),
+    (8 * KIB, 256),
+    (16 * KIB, 256),
+    (32 * KIB, 256),
+    (64 * KIB, 256),
+    (128 * KIB, 256),
+    (128 * KIB, KIB),
+    (128 * KIB, 4 * KIB),
+    (128 * KIB, 32 * KIB),
+];
+
+/// What the suite's client offers in the cases of section 13, and what is agreed on.
+const OFFERS: [(&str, &str); 7] = [
+    ("", ""),
+    ("; server_no_context_takeover", ""),
+    ("; server_max_window_bits=9", "; server_max_window_bits=9"),
+    ("; server_max_window_bits=15", "; server_max_window_bits=15"),
+    ("; server_no_context_takeover; server_max_window_bits=9", "; server_max_window_bits=9"),
+    ("; server_no_context_takeover; server_max_window_bits=15", "; server_max_window_bits=15"),
+    (
+        "; server_no_context_takeover; server_max_window_bits=9, permessage-deflate; \
+         client_no_context_takeover; client_max_window_bits; server_no_context_takeover, \
+         permessage-deflate; client_no_context_takeover; client_max_window_bits",
+        "; server_max_window_bits=9",
+    ),
+];
 
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
@@ -90,6 +130,91 @@ fn messages_of_all_sizes_come_back_however_they_are_cut() {
     }
 }
 
+/// Messages of each kind of data that the suite has, of some size.
+fn kind(number: usize, size: usize) -> (u8, Vec<u8>) {
+    let repeated = |text: &str| text.bytes().cycle().take(size).collect();
+    match number {
+        1 => (1, sample(size)),
+        2 => (2, (0..size).map(|place| (place / 61 % 7 * 36) as u8).collect()),
+        3 => (2, repeated("Habe nun, ach! Philosophie, Juristerei und Medizin; ")),
+        4 => (1, repeated("<tr class=\"row\"><td>cell</td></tr>\n")),
+        _ => {
+            // Nothing repeats, as in what is compressed already.
+            let mut state = 1_u64;
+            let bytes = std::iter::repeat_with(|| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 56) as u8
+            });
+            (2, bytes.take(size).collect())
+        }
+    }
+}
+
+/// Sends `count` messages of each size; each comes back, compressed where it is worth it and the window holds it.
+fn echo_all(hub: &Hub, number: &str, kind_number: usize, offer: &str, agreed: &str, count: usize) {
+    let offer = format!(
+        "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; \
+         client_max_window_bits{offer}\r\n"
+    );
+    let answer = format!(
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
+         client_no_context_takeover{agreed}\r\n"
+    );
+    let (mut client, head) = Client::opened(hub, &offer);
+    assert!(head.contains(&answer), "{number}: {head}");
+    let window = if agreed.ends_with("=9") { 512 } else { usize::MAX };
+    for (place, (size, fragment)) in SIZES.into_iter().enumerate() {
+        let (opcode, payload) = kind(kind_number, size);
+        let packed = deflated(&payload);
+        let pieces: Vec<&[u8]> =
+            if fragment == 0 { vec![&packed] } else { packed.chunks(fragment).collect() };
+        let last = pieces.len() - 1;
+        let frames = pieces.iter().enumerate().map(|(place, piece)| {
+            // Only the first says what the message is, and that it is compressed.
+            let first = if place == 0 { 0x40 | opcode } else { 0 };
+            frame(if place == last { 0x80 | first } else { first }, piece)
+        });
+        let bytes: Vec<u8> = frames.flatten().collect();
+        for _ in 0..count {
+            client.send(&bytes);
+            let back = match client.see() {
+                Seen::Text(text) => (1, text.into_bytes()),
+                Seen::Binary(payload) => (2, payload),
+                Seen::Compressed(opcode, packed) => {
+                    assert!(size <= window, "{number}.{}: it refers too far", place + 1);
+                    (opcode, inflated(&packed))
+                }
+                other => panic!("{number}.{}: {other:?}", place + 1),
+            };
+            assert!(back == (opcode, payload.clone()), "{number}.{}", place + 1);
+        }
+    }
+}
+
+/// Messages of each case; the suite has a thousand.
+fn count() -> usize {
+    let count =
+        std::env::var("VIABTC_WEBSOCKET_MESSAGES").map_or(2, |count| count.parse().unwrap());
+    println!("{count} messages a case: VIABTC_WEBSOCKET_MESSAGES=1000 for the suite's");
+    count
+}
+
+#[test]
+fn section_12_every_kind_of_data_comes_back_in_every_size() {
+    let (hub, count) = (open(true), count());
+    for kind in 1..=5 {
+        echo_all(&hub, &format!("12.{kind}"), kind, "", "", count);
+    }
+}
+
+#[test]
+fn section_13_every_offer_is_met() {
+    let (hub, count) = (open(true), count());
+    for (place, (offer, agreed)) in OFFERS.into_iter().enumerate() {
+        echo_all(&hub, &format!("13.{}", place + 1), 1, offer, agreed, count);
+    }
+}
+
 #[test]
 fn a_client_that_offers_it_may_also_send_plain_messages() {
     let hub = open(true);
@@ -129,15 +254,10 @@ fn an_offer_is_answered_when_the_hub_may_and_can() {
             "Sec-WebSocket-Extensions: x\r\nSec-WebSocket-Extensions: permessage-deflate\r\n",
             true,
         ),
-        (true, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n", false),
+        (true, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=7\r\n", false),
         (false, OFFER, false),
     ] {
-        let hub = open(is_deflating);
-        let stream = std::net::TcpStream::connect(websocket::place(&hub)).unwrap();
-        stream.set_read_timeout(Some(websocket::DEADLINE)).unwrap();
-        let mut client = Client { stream, input: Vec::new() };
-        client.send(request(offer).as_bytes());
-        let head = client.head();
+        let (_, head) = Client::opened(&open(is_deflating), offer);
         let answer = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
              client_no_context_takeover\r\n";
         assert_eq!(head.contains(answer), is_taken, "{offer}{head}");

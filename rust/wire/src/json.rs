@@ -5,12 +5,26 @@
 //! and at most [`DEPTH_MAX`] levels. Of duplicate keys the last value counts, in the place of the first.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use viabtc_engine::decimal::write_plain;
 
 /// Deepest nesting; the outermost array is level 1. Bounds the recursion.
 pub const DEPTH_MAX: usize = 128;
+
+/// How much less than all that JSON allows is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Deepest nesting; the outermost object or array is level 1.
+    pub depth_max: usize,
+    /// Whether an object that names a member twice is refused; otherwise its last value counts.
+    pub has_unique_keys: bool,
+}
+
+impl Rules {
+    /// Those of the original's ports.
+    pub const ORIGINAL: Rules = Rules { depth_max: DEPTH_MAX, has_unique_keys: false };
+}
 
 /// Not JSON as described above: the position of the first byte that cannot be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -46,7 +60,7 @@ pub enum Value<'a> {
 pub fn read_array(bytes: &[u8]) -> Result<Vec<Value<'_>>, JsonError> {
     let text =
         core::str::from_utf8(bytes).map_err(|error| JsonError { position: error.valid_up_to() })?;
-    let mut scanner = Scanner { text, position: 0 };
+    let mut scanner = Scanner::new(text, Rules::ORIGINAL);
     scanner.skip_space();
     if scanner.peek() != Some(b'[') {
         return Err(scanner.error());
@@ -57,17 +71,19 @@ pub fn read_array(bytes: &[u8]) -> Result<Vec<Value<'_>>, JsonError> {
     if scanner.position == text.len() { Ok(elements) } else { Err(scanner.error()) }
 }
 
-/// Reads an object, which must be all there is; `visit` gets its members in order, duplicates included.
+/// Reads an object, which must be all there is; `visit` gets its members in order, duplicates included
+/// where the rules allow them.
 ///
 /// # Errors
 /// When `bytes` is not a JSON object.
 pub fn scan_object<'a>(
     bytes: &'a [u8],
+    rules: Rules,
     visit: &mut dyn FnMut(Cow<'a, str>, Value<'a>),
 ) -> Result<(), JsonError> {
     let text =
         core::str::from_utf8(bytes).map_err(|error| JsonError { position: error.valid_up_to() })?;
-    let mut scanner = Scanner { text, position: 0 };
+    let mut scanner = Scanner::new(text, rules);
     scanner.skip_space();
     scanner.object(1, visit)?;
     scanner.skip_space();
@@ -86,7 +102,7 @@ pub fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Text(text) => write_narrow_string(text, out),
         Value::Array(text) => {
             out.push(b'[');
-            let mut scanner = Scanner { text, position: 0 };
+            let mut scanner = Scanner::new(text, Rules::ORIGINAL);
             let mut is_first = true;
             let validated = scanner.array(1, &mut |element| {
                 separate(&mut is_first, out);
@@ -103,7 +119,7 @@ pub fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
 pub fn read_object<'a>(text: &'a str) -> Vec<(Cow<'a, str>, Value<'a>)> {
     let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
     let mut places: HashMap<Cow<'a, str>, usize> = HashMap::new();
-    let mut scanner = Scanner { text, position: 0 };
+    let mut scanner = Scanner::new(text, Rules::ORIGINAL);
     let validated = scanner.object(1, &mut |key, value| match places.get(&key) {
         Some(&place) => members[place].1 = value,
         None => {
@@ -133,7 +149,7 @@ pub fn write_sorted(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Array(text) => {
             out.push(b'[');
-            let mut scanner = Scanner { text, position: 0 };
+            let mut scanner = Scanner::new(text, Rules::ORIGINAL);
             let mut is_first = true;
             let validated = scanner.array(1, &mut |element| {
                 separate(&mut is_first, out);
@@ -360,9 +376,14 @@ pub fn write_indented(compact: &[u8], out: &mut Vec<u8>) {
 struct Scanner<'a> {
     text: &'a str,
     position: usize,
+    rules: Rules,
 }
 
 impl<'a> Scanner<'a> {
+    fn new(text: &'a str, rules: Rules) -> Scanner<'a> {
+        Scanner { text, position: 0, rules }
+    }
+
     fn error(&self) -> JsonError {
         JsonError { position: self.position }
     }
@@ -392,7 +413,7 @@ impl<'a> Scanner<'a> {
         visit: &mut dyn FnMut(Value<'a>),
     ) -> Result<&'a str, JsonError> {
         let start = self.position;
-        if depth > DEPTH_MAX {
+        if depth > self.rules.depth_max {
             return Err(self.error());
         }
         self.expect(b'[')?;
@@ -418,15 +439,19 @@ impl<'a> Scanner<'a> {
         visit: &mut dyn FnMut(Cow<'a, str>, Value<'a>),
     ) -> Result<&'a str, JsonError> {
         let start = self.position;
-        if depth > DEPTH_MAX {
+        if depth > self.rules.depth_max {
             return Err(self.error());
         }
+        let mut seen = self.rules.has_unique_keys.then(HashSet::new);
         self.expect(b'{')?;
         self.skip_space();
         if self.peek() != Some(b'}') {
             loop {
                 self.skip_space();
                 let key = self.string()?;
+                if seen.as_mut().is_some_and(|seen| !seen.insert(key.clone())) {
+                    return Err(self.error());
+                }
                 self.skip_space();
                 self.expect(b':')?;
                 let value = self.value(depth)?;

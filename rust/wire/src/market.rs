@@ -8,7 +8,9 @@ use viabtc_engine::decimal::{write_plain, write_stripped};
 use viabtc_market::board::DEALS_LIMIT_MAX;
 use viabtc_market::{Board, Candle, Deal, Taker};
 
-use crate::json::{Value, read_array, scan_object, write_integer, write_seconds, write_string};
+use crate::json::{
+    Rules, Value, read_array, scan_object, write_integer, write_seconds, write_string,
+};
 use crate::methods::ErrorCode;
 use crate::reply::{
     SUCCESS_HEAD, write_common_error, write_key, write_list, write_number, write_success_end,
@@ -166,7 +168,7 @@ pub fn write_recent_deal(deal: &Deal, out: &mut Vec<u8>) {
 /// Reads what [`write_recent_deal`] wrote; `None` when it is no deal.
 pub fn read_recent_deal(text: &[u8]) -> Option<Deal> {
     let (mut id, mut time, mut price, mut amount, mut taker) = (None, None, None, None, None);
-    scan_object(text, &mut |key, value| match (&*key, &value) {
+    scan_object(text, Rules::ORIGINAL, &mut |key, value| match (&*key, &value) {
         ("id", Value::Integer(number)) => id = u64::try_from(*number).ok(),
         ("time", Value::Real(seconds)) => time = microseconds(*seconds),
         ("price", Value::Text(text)) => price = Decimal::parse(text).ok(),

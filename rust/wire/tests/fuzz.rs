@@ -4,7 +4,7 @@ use viabtc_engine::{AssetConfig, AssetId, Config, Decimal, MarketConfig};
 use viabtc_fuzz::{fuzz, outcome};
 use viabtc_wire::envelope::read_envelope;
 use viabtc_wire::frame::{Head, read_frame, read_heartbeat, write_frame};
-use viabtc_wire::json::{Value, read_array, separate, write_value};
+use viabtc_wire::json::{Rules, Value, read_array, separate, write_value};
 use viabtc_wire::methods::METHODS;
 use viabtc_wire::request::{Names, decode};
 
@@ -84,7 +84,7 @@ fn fuzz_envelopes() {
         br#"{"id": 1, "params": [], "method": "asset.list", "x": {"y": [null, 1.5e3]}}"#,
         br#"{"method": "\u00e4\ud83d\ude00", "params": [[[]]], "id": -9223372036854775808}"#,
     ];
-    fuzz("envelope", &seeds, &JSON_WORDS, |input| match read_envelope(input) {
+    fuzz("envelope", &seeds, &JSON_WORDS, |input| match read_envelope(input, Rules::ORIGINAL) {
         Ok(envelope) => {
             assert!(read_array(envelope.params.as_bytes()).is_ok(), "params are an array");
             if let Ok(body) = serde_json::from_slice::<serde_json::Value>(input) {

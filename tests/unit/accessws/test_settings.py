@@ -58,11 +58,44 @@ def test_the_originals_keys_without_effect_are_notes(tmp_path: Path) -> None:
         ("sign_url", 5),
         ("depth_interval", 0),
         ("worker_num", 0),
+        ("viabtc.origins", "https://example.org"),
+        ("viabtc.origins", ["https://example.org/"]),
+        ("viabtc.origins", ["example.org"]),
+        ("viabtc.origins", ["https://Example.org"]),
+        ("viabtc.auth_timeout", -1),
+        ("viabtc.auth_recheck", "5"),
+        ("viabtc.stream_message_bytes_max", 10),
+        ("viabtc.stream_subscriptions_max", 0),
     ],
 )
 def test_what_cannot_work_is_named(tmp_path: Path, key: str, value: object) -> None:
+    config = sample()
+    section, _, name = key.rpartition(".")
+    (config[section] if section else config)[name] = value
     with pytest.raises(SettingsError, match=key):
-        read_accessws(written(tmp_path, {**sample(), key: value}))
+        read_accessws(written(tmp_path, config))
+
+
+def test_bounds_of_clients_come_from_the_file(tmp_path: Path) -> None:
+    own = {
+        "origins": ["https://example.org", "https://example.org:8443", "null"],
+        "auth_timeout": 10,
+        "connections_per_address_max": 50,
+        "stream_message_bytes_max": 4096,
+        "stream_frames_per_second_max": 5,
+        "stream_connections_per_address_max": 20,
+        "stream_subscriptions_max": 30,
+        "stream_ping_interval": 7.5,
+    }
+    config = sample()
+    config["viabtc"] |= {**own, "auth_recheck": 2.5}
+    settings, findings = read_accessws(written(tmp_path, config))
+    assert findings.unknown == []
+    seconds = {"auth_timeout", "stream_ping_interval"}
+    hub = {f"{name}_s" if name in seconds else name: value for name, value in own.items()}
+    assert hub.items() <= settings.hub.items()
+    assert settings.recheck_s == 2.5
+    _core.Hub(["tcp@127.0.0.1:0"], options=settings.hub).stop()
 
 
 def test_an_interval_that_is_no_number_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use viabtc_engine::Decimal;
 use viabtc_wire::envelope::read_envelope;
-use viabtc_wire::json::{Value, read_array, write_integer};
+use viabtc_wire::json::{Rules, Value, read_array, write_integer};
 use viabtc_wire::methods::{ErrorCode, Owner, by_name};
 use viabtc_wire::reply::write_common_error;
 
@@ -182,7 +182,9 @@ impl Dialect for Calls {
             return stream::message(desk, payload);
         }
         // Source: nw_ws, a binary message is a request like a text.
-        let Ok(envelope) = read_envelope(payload) else { return desk.close(Closing::MALFORMED) };
+        let Ok(envelope) = read_envelope(payload, Rules::ORIGINAL) else {
+            return desk.close(Closing::MALFORMED);
+        };
         let called = self.call(desk, &envelope.method, envelope.id, envelope.params);
         let mut body = std::mem::take(&mut self.body);
         body.clear();

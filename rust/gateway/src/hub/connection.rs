@@ -1,12 +1,12 @@
 //! One connection: its socket, what it has sent and what waits for it.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use socket2::Socket;
 
 use super::HubOptions;
-use super::deflate::Deflater;
+use super::deflate::{Deflater, Window};
 use super::frames::{Assembler, Frame};
 use super::metrics::{HubMetrics, Written};
 use super::queue::{Queue, Slot};
@@ -37,8 +37,8 @@ pub(super) struct Connection {
     pub(super) is_dirty: bool,
     /// It speaks the stream, not the original's protocol.
     pub(super) is_stream: bool,
-    /// Messages may be compressed, both ways.
-    pub(super) is_deflating: bool,
+    /// Messages may be compressed, both ways, ours within this window.
+    pub(super) window: Option<Window>,
     /// It cannot be written any more.
     pub(super) is_broken: bool,
     /// Our direction is shut down.
@@ -53,8 +53,12 @@ pub(super) struct Connection {
     pub(super) queue: Queue,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) user: Option<u32>,
+    /// What made it the user's; 0 for what is never withdrawn.
+    pub(super) grant: u32,
     pub(super) address: Option<IpAddr>,
     pub(super) unanswered: u32,
+    /// When the connection came.
+    pub(super) came_ms: u64,
     /// Frames of the second that began at `second_ms`.
     pub(super) frames: u32,
     pub(super) second_ms: u64,
@@ -81,7 +85,7 @@ impl Connection {
             is_active: false,
             is_dirty: false,
             is_stream: false,
-            is_deflating: false,
+            window: None,
             is_broken: false,
             is_shut: false,
             is_counted: false,
@@ -91,13 +95,26 @@ impl Connection {
             queue: Queue::default(),
             subscriptions: Vec::new(),
             user: None,
+            grant: 0,
             address,
             unanswered: 0,
+            came_ms: now_ms,
             frames: 0,
             second_ms: now_ms,
             seen_ms: now_ms,
             moved_ms: now_ms,
         }
+    }
+
+    /// Whom the connection counts for: of IPv6 the network, since a client has all addresses of one, and
+    /// nobody on this machine.
+    pub(super) fn client(&self) -> Option<(Ipv6Addr, bool)> {
+        let address = match self.address?.to_canonical() {
+            address if address.is_loopback() => return None,
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64),
+        };
+        Some((address, self.is_stream))
     }
 
     pub(super) fn may_read(&self) -> bool {
@@ -106,16 +123,18 @@ impl Connection {
 
     /// Queues a frame, compressed where that was agreed on.
     pub(super) fn push(&mut self, frame: &Frame, deflater: &mut Deflater, now_ms: u64) -> Slot {
-        let frame = if self.is_deflating { deflater.deflate(frame) } else { Frame::clone(frame) };
+        let frame = match self.window {
+            Some(window) => deflater.deflate(frame, window),
+            None => Frame::clone(frame),
+        };
         self.queue_as_is(frame, now_ms)
     }
 
     /// Puts a frame in the place of one that waits; false when that is out.
     pub(super) fn replace(&mut self, slot: Slot, frame: &Frame, deflater: &mut Deflater) -> bool {
-        if self.is_deflating {
-            self.queue.replace(slot, &deflater.deflate(frame))
-        } else {
-            self.queue.replace(slot, frame)
+        match self.window {
+            Some(window) => self.queue.replace(slot, &deflater.deflate(frame, window)),
+            None => self.queue.replace(slot, frame),
         }
     }
 

@@ -2,14 +2,29 @@
 //! to, and a connection keeps no window.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::frames::{Closing, Frame, Opcode, write_head};
 
-/// What a server answers to an offer that it takes.
-pub(crate) const RESPONSE: &str =
-    "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+/// What a server answers to an offer that it takes, but for a window that the client asked for.
+const RESPONSE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+/// The compressor's window, in bits of its size; the largest that there is.
+const WINDOW_BITS: u8 = 15;
+
+/// Sizes that a window may have, as RFC 7692 writes them.
+const WINDOWS: [(&str, u8); 8] = [
+    ("8", 8),
+    ("9", 9),
+    ("10", 10),
+    ("11", 11),
+    ("12", 12),
+    ("13", 13),
+    ("14", 14),
+    ("15", WINDOW_BITS),
+];
 
 /// Payloads below it grow, or shrink by less than it costs.
 const COMPRESSED_BYTES_MIN: usize = 128;
@@ -23,31 +38,72 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Room that an output gets at once.
 const STEP_BYTES: usize = 16 * 1024;
 
-/// Whether one of the offers in `Sec-WebSocket-Extensions` can be taken. A window that is smaller than
-/// the usual is declined: the compressor has only that one.
-pub(crate) fn is_taken(offers: &str) -> bool {
-    offers.split(',').any(|offer| {
+/// What was agreed on with a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Agreed {
+    /// How far back a compressed message may refer.
+    pub(crate) window: Window,
+    /// The client asked for the window, so it is told.
+    is_window_asked: bool,
+}
+
+/// The size of a window, in bits; never 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Window(NonZero<u8>);
+
+impl Window {
+    fn new(bits: u8) -> Option<Window> {
+        NonZero::new(bits).map(Window)
+    }
+
+    /// Whether a message of so many bytes lies in it from end to end.
+    fn holds(self, bytes: usize) -> bool {
+        self.0.get() == WINDOW_BITS || bytes <= 1 << self.0.get()
+    }
+}
+
+/// Which of the offers in `Sec-WebSocket-Extensions` is taken: the first that can be met in all it says.
+pub(crate) fn agree(offers: &str) -> Option<Agreed> {
+    offers.split(',').find_map(|offer| {
         let mut parts = offer.split(';').map(str::trim);
+        if parts.next() != Some("permessage-deflate") {
+            return None;
+        }
         let mut seen = Vec::new();
-        parts.next() == Some("permessage-deflate")
-            && parts.all(|parameter| {
-                let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-                let (name, value) = (name.trim(), value.trim().trim_matches('"'));
-                let is_first = !seen.contains(&name);
-                seen.push(name);
-                is_first
-                    && match name {
-                        "server_no_context_takeover" | "client_no_context_takeover" => {
-                            value.is_empty()
-                        }
-                        "client_max_window_bits" => {
-                            value.is_empty() || matches!(value.parse(), Ok(8..=15))
-                        }
-                        "server_max_window_bits" => value == "15",
-                        _ => false,
-                    }
-            })
+        let mut asked = None;
+        for parameter in parts {
+            let (name, value) = match parameter.split_once('=') {
+                Some((name, value)) => (name.trim(), Some(value.trim().trim_matches('"'))),
+                None => (parameter, None),
+            };
+            if seen.contains(&name) {
+                return None;
+            }
+            seen.push(name);
+            let bits = value.and_then(|value| WINDOWS.iter().find(|(text, _)| *text == value));
+            match (name, value, bits) {
+                ("server_no_context_takeover" | "client_no_context_takeover", None, _)
+                | ("client_max_window_bits", None, _)
+                | ("client_max_window_bits", _, Some(_)) => {}
+                ("server_max_window_bits", _, Some((_, bits))) => asked = Some(*bits),
+                _ => return None,
+            }
+        }
+        let window = Window::new(asked.unwrap_or(WINDOW_BITS))?;
+        Some(Agreed { window, is_window_asked: asked.is_some() })
     })
+}
+
+impl Agreed {
+    /// The answer's `Sec-WebSocket-Extensions`. RFC 7692, section 7.1.2.1: a window that was asked for is said
+    /// again.
+    pub(crate) fn response(self) -> String {
+        if self.is_window_asked {
+            format!("{RESPONSE}; server_max_window_bits={}", self.window.0)
+        } else {
+            RESPONSE.to_owned()
+        }
+    }
 }
 
 /// Compresses frames, each once in a turn.
@@ -60,8 +116,12 @@ pub(crate) struct Deflater {
 }
 
 impl Deflater {
-    /// A text or binary frame as it goes to who takes compressed ones; others as they are.
-    pub(crate) fn deflate(&mut self, frame: &Frame) -> Frame {
+    /// A text or binary frame as it goes to who takes compressed ones; others as they are. So are those that
+    /// a small window does not hold: the compressor has only the largest.
+    pub(crate) fn deflate(&mut self, frame: &Frame, window: Window) -> Frame {
+        if !window.holds(frame.len()) {
+            return Frame::clone(frame);
+        }
         let address = frame.as_ptr() as usize;
         if let Some((_, compressed)) = self.done.get(&address) {
             return Frame::clone(compressed);
@@ -158,6 +218,8 @@ mod tests {
     use super::super::frames::text;
     use super::*;
 
+    const LARGEST: Window = Window(NonZero::new(WINDOW_BITS).unwrap());
+
     /// A compressed frame's message.
     fn inflated(frame: &Frame, most: usize) -> Result<Vec<u8>, Closing> {
         let head_bytes = match frame[1] {
@@ -174,7 +236,7 @@ mod tests {
         for size in [128, 1_000, 65_536, 300_000] {
             for step in [1, 251] {
                 let payload: Vec<u8> = (0..size).map(|place| (place * step % 256) as u8).collect();
-                let frame = deflater.deflate(&text(&payload));
+                let frame = deflater.deflate(&text(&payload), LARGEST);
                 assert_eq!(frame[0], 0x81 | COMPRESSED);
                 assert_eq!(inflated(&frame, size).unwrap(), payload);
                 assert_eq!(inflated(&frame, size - 1), Err(Closing::TOO_LARGE));
@@ -186,19 +248,24 @@ mod tests {
     fn a_frame_is_compressed_once_and_small_ones_stay_as_they_are() {
         let mut deflater = Deflater::default();
         let plain = text(&[b'x'; 1_000]);
-        let first = deflater.deflate(&plain);
-        assert!(first.len() < 50 && Frame::ptr_eq(&first, &deflater.deflate(&plain)));
-        deflater.clear();
-        assert!(!Frame::ptr_eq(&first, &deflater.deflate(&plain)));
-        let small = text(b"small");
-        assert!(Frame::ptr_eq(&small, &deflater.deflate(&small)));
+        let mut deflate = |frame: &Frame, window| deflater.deflate(frame, window);
+        let first = deflate(&plain, LARGEST);
+        assert!(first.len() < 50 && Frame::ptr_eq(&first, &deflate(&plain, LARGEST)));
+        let small = Window::new(9).unwrap();
+        assert!(Frame::ptr_eq(&plain, &deflate(&plain, small)), "it does not lie in the window");
+        let short = text(&[b'x'; 500]);
+        assert!(deflate(&short, small).len() < 50);
+        let tiny = text(b"tiny");
+        assert!(Frame::ptr_eq(&tiny, &deflate(&tiny, LARGEST)));
         let response: Frame = b"HTTP/1.1 101 Switching Protocols".repeat(9).into();
-        assert!(Frame::ptr_eq(&response, &deflater.deflate(&response)));
+        assert!(Frame::ptr_eq(&response, &deflate(&response, LARGEST)));
+        deflater.clear();
+        assert!(!Frame::ptr_eq(&first, &deflater.deflate(&plain, LARGEST)));
     }
 
     #[test]
     fn a_bomb_is_cut_at_the_bound_and_noise_is_refused() {
-        let bomb = Deflater::default().deflate(&text(&vec![0; 64 << 20]));
+        let bomb = Deflater::default().deflate(&text(&vec![0; 64 << 20]), LARGEST);
         assert!(bomb.len() < 1 << 20);
         assert_eq!(inflated(&bomb, 65_536), Err(Closing::TOO_LARGE));
         let noise = Inflater::default().inflate(&[0xff; 64], 65_536);
@@ -207,21 +274,32 @@ mod tests {
 
     #[test]
     fn an_offer_is_taken_when_all_of_it_can_be_met() {
-        for (offers, expected) in [
-            ("permessage-deflate", true),
-            ("permessage-deflate; client_max_window_bits", true),
-            ("permessage-deflate; client_max_window_bits=10; server_no_context_takeover", true),
-            ("permessage-deflate; server_max_window_bits=15", true),
-            ("permessage-deflate; server_max_window_bits=10", false),
-            ("permessage-deflate; server_max_window_bits=10, permessage-deflate", true),
-            ("permessage-deflate; client_max_window_bits=7", false),
-            ("permessage-deflate; client_no_context_takeover=1", false),
-            ("permessage-deflate; client_max_window_bits; client_max_window_bits", false),
-            ("permessage-deflate; else", false),
-            ("x-webkit-deflate-frame", false),
-            ("", false),
+        for (offers, window) in [
+            ("permessage-deflate", Some("")),
+            ("permessage-deflate; client_max_window_bits", Some("")),
+            ("permessage-deflate; client_max_window_bits=10; server_no_context_takeover", Some("")),
+            ("permessage-deflate; server_max_window_bits=15", Some("15")),
+            ("permessage-deflate; server_max_window_bits=\"8\"", Some("8")),
+            ("permessage-deflate; server_max_window_bits=7, permessage-deflate", Some("")),
+            ("x, permessage-deflate; server_max_window_bits=9, permessage-deflate", Some("9")),
+            ("permessage-deflate; server_max_window_bits", None),
+            ("permessage-deflate; server_max_window_bits=09", None),
+            ("permessage-deflate; server_max_window_bits=16", None),
+            ("permessage-deflate; client_max_window_bits=7", None),
+            ("permessage-deflate; client_max_window_bits=+9", None),
+            ("permessage-deflate; client_max_window_bits=", None),
+            ("permessage-deflate; client_no_context_takeover=1", None),
+            ("permessage-deflate; client_max_window_bits; client_max_window_bits", None),
+            ("permessage-deflate; else", None),
+            ("x-webkit-deflate-frame", None),
+            ("", None),
         ] {
-            assert_eq!(is_taken(offers), expected, "{offers}");
+            let response = agree(offers).map(Agreed::response);
+            let expected = window.map(|bits| match bits {
+                "" => RESPONSE.to_owned(),
+                bits => format!("{RESPONSE}; server_max_window_bits={bits}"),
+            });
+            assert_eq!(response, expected, "{offers}");
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) type Frame = Arc<[u8]>;
 const CONTROL_BYTES_MAX: usize = 125;
 
 /// Largest head of a client's frame: two bytes, a length of eight, a mask of four.
-const HEAD_BYTES_MAX: usize = 14;
+pub(crate) const HEAD_BYTES_MAX: usize = 14;
 
 /// Why a connection ends, as it is told to the peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +35,12 @@ impl Closing {
     pub const GOING_AWAY: Closing = Closing::new(1001, "the service stops: connect again");
     /// The peer asked for more than it may.
     pub const TOO_MUCH: Closing = Closing::new(1008, "more messages than a connection may send");
+    /// The peer did not say in time who it is.
+    pub const NOBODY: Closing =
+        Closing::new(1008, "authenticate sooner: nobody stays here for so long");
+    /// The token or key that the peer showed counts no more.
+    pub const WITHDRAWN: Closing =
+        Closing::new(1008, "the token is not valid any more: authenticate with another");
     /// The peer was silent for too long.
     pub const IDLE: Closing = Closing::new(1001, "nothing was received for too long");
     /// The peer reads slower than messages come.
@@ -106,6 +112,8 @@ pub(crate) enum Incoming<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     message: Option<Box<Message>>,
+    /// Bytes of a frame whose end has not come that are known to be whole characters.
+    looked: usize,
 }
 
 /// A message whose end has not come.
@@ -137,7 +145,12 @@ impl Assembler {
     ) -> Result<Option<(Incoming<'a>, usize)>, Closing> {
         let Some(head) = read_head(input, limits)? else { return Ok(None) };
         let size = head.head_bytes + head.payload_bytes;
-        let Some(payload) = input.get_mut(head.head_bytes..size) else { return Ok(None) };
+        if input.len() < size {
+            self.look_ahead(&head, &input[head.head_bytes..])?;
+            return Ok(None);
+        }
+        let payload = &mut input[head.head_bytes..size];
+        self.looked = 0;
         unmask(payload, head.mask);
         let incoming = match head.opcode {
             Opcode::Ping => Incoming::Ping(payload),
@@ -177,10 +190,31 @@ impl Assembler {
         Ok(Some((incoming, size)))
     }
 
+    /// Refuses a text as soon as it cannot become UTF-8, also before its frame's end has come. `masked` is
+    /// what came of the payload.
+    fn look_ahead(&mut self, head: &Head, masked: &[u8]) -> Result<(), Closing> {
+        let message = self.message.as_deref();
+        let is_plain_text = match head.opcode {
+            Opcode::Text => message.is_none() && !head.is_compressed,
+            Opcode::Continuation => message.is_some_and(Message::is_plain_text),
+            _ => false,
+        };
+        if !is_plain_text {
+            return Ok(());
+        }
+        // A character may have begun in the fragment before.
+        let begun = message.filter(|_| self.looked == 0);
+        let mut text = begun.map_or_else(Vec::new, |message| message.unchecked().to_vec());
+        let before = text.len();
+        let mask = head.mask.iter().cycle().skip(self.looked % head.mask.len());
+        text.extend(masked[self.looked..].iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+        self.looked += whole_characters(&text)?.saturating_sub(before);
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<Incoming<'static>, Closing> {
         let Some(message) = self.message.take() else { return Ok(Incoming::Fragment) };
-        let is_plain_text = message.is_text && !message.is_compressed;
-        if is_plain_text && message.checked < message.payload.len() {
+        if message.is_plain_text() && !message.unchecked().is_empty() {
             return Err(Closing::NOT_TEXT);
         }
         let Message { is_text, is_compressed, payload, .. } = *message;
@@ -189,18 +223,31 @@ impl Assembler {
 }
 
 impl Message {
+    /// Whether it must be UTF-8; of a compressed one nothing is known before its end.
+    fn is_plain_text(&self) -> bool {
+        self.is_text && !self.is_compressed
+    }
+
+    /// The beginning of a character that is cut by the fragment's end.
+    fn unchecked(&self) -> &[u8] {
+        &self.payload[self.checked..]
+    }
+
     /// Refuses a text as soon as it cannot become UTF-8; a character may be cut by the fragment's end.
     fn check(&mut self) -> Result<(), Closing> {
-        // Of a compressed one nothing is known before its end.
-        if !self.is_text || self.is_compressed {
-            return Ok(());
-        }
-        match std::str::from_utf8(&self.payload[self.checked..]) {
-            Ok(text) => self.checked += text.len(),
-            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
-            Err(_) => return Err(Closing::NOT_TEXT),
+        if self.is_plain_text() {
+            self.checked += whole_characters(self.unchecked())?;
         }
         Ok(())
+    }
+}
+
+/// Bytes of the whole characters that UTF-8 begins with.
+fn whole_characters(bytes: &[u8]) -> Result<usize, Closing> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.len()),
+        Err(error) if error.error_len().is_none() => Ok(error.valid_up_to()),
+        Err(_) => Err(Closing::NOT_TEXT),
     }
 }
 
@@ -389,6 +436,38 @@ mod tests {
             "Message { payload: [255], is_text: false, is_compressed: false }",
         ];
         assert_eq!(seen.unwrap(), expected);
+    }
+
+    #[test]
+    fn a_text_is_refused_at_its_first_wrong_byte_however_it_is_cut() {
+        let valid = "a€\u{10ffff}é".as_bytes();
+        let wrong = b"\xf4\x90";
+        for first in 0..=valid.len() {
+            let (before, rest) = valid.split_at(first);
+            let rest = [rest, wrong, b"more"].concat();
+            for is_split in [false, true] {
+                let mut assembler = Assembler::default();
+                let frame = if is_split {
+                    let mut fragment = masked(0x01, before);
+                    let size = fragment.len();
+                    let seen = assembler.next(&mut fragment, LIMITS);
+                    assert_eq!(seen, Ok(Some((Incoming::Fragment, size))));
+                    masked(0x80, &rest)
+                } else {
+                    masked(0x81, &[before, &rest].concat())
+                };
+                // All but "more" must have come, and nothing of it.
+                let fatal = frame.len() - b"more".len();
+                for cut in 0..fatal {
+                    let mut input = frame[..cut].to_vec();
+                    assert_eq!(assembler.next(&mut input, LIMITS), Ok(None), "{first} {cut}");
+                    assert_eq!(input, frame[..cut]);
+                }
+                let mut input = frame[..fatal].to_vec();
+                let seen = assembler.next(&mut input, LIMITS);
+                assert_eq!(seen, Err(Closing::NOT_TEXT), "{first}");
+            }
+        }
     }
 
     #[test]

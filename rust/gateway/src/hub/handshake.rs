@@ -1,12 +1,13 @@
 //! The opening handshake: an HTTP request in, `101 Switching Protocols` or a reason out.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use super::deflate;
+use super::deflate::{self, Window};
 use super::stream::STREAM_PATH;
 
 /// Largest head of a request.
@@ -17,6 +18,9 @@ const HEADERS_MAX: usize = 64;
 
 /// Largest `Connection` header that is read. Source: the original's limit.
 const CONNECTION_BYTES_MAX: usize = 1_024;
+
+/// The one header that may not be repeated.
+const KEY: &str = "Sec-WebSocket-Key";
 
 /// RFC 6455, section 1.3.
 const ACCEPT_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -43,8 +47,8 @@ pub(crate) struct Opening {
     pub(crate) response: Vec<u8>,
     /// Bytes of the request; frames may follow.
     pub(crate) size: usize,
-    /// Messages may be compressed, both ways.
-    pub(crate) is_deflating: bool,
+    /// Messages may be compressed, both ways, ours within this window.
+    pub(crate) window: Option<Window>,
     /// The path is that of the stream.
     pub(crate) is_stream: bool,
     /// What a proxy says.
@@ -68,31 +72,29 @@ pub(crate) fn open(input: &[u8], terms: &Terms, date: &str) -> Result<Option<Ope
         return wrong("a websocket opens with GET and HTTP/1.1");
     }
     let find = |name: &str| find(request.headers, name);
-    let (host, _) = find("Host");
-    if host.is_none() {
+    if find("Host").is_none() {
         return wrong("the Host header is missing");
     }
-    let (upgrade, connection) = (find("Upgrade").0, find("Connection").0);
-    let is_upgrade = upgrade.is_some_and(|value| has_word(value, "websocket", true));
-    if !is_upgrade {
+    if !find("Upgrade").is_some_and(|value| has_word(&value, "websocket", true)) {
         return Err(refusal("426 Upgrade Required", "this port speaks websocket", "websocket"));
     }
-    if !connection.is_some_and(|value| {
-        value.len() <= CONNECTION_BYTES_MAX && has_word(value, "upgrade", true)
+    if !find("Connection").is_some_and(|value| {
+        value.len() <= CONNECTION_BYTES_MAX && has_word(&value, "upgrade", true)
     }) {
         return wrong("the Connection header does not say Upgrade");
     }
-    if find("Sec-WebSocket-Version").0 != Some("13") {
+    if find("Sec-WebSocket-Version").as_deref() != Some("13") {
         return Err(refusal("426 Upgrade Required", "the websocket version is 13", "websocket"));
     }
-    let (Some(key), 1) = find("Sec-WebSocket-Key") else {
+    let Some(key) = find(KEY).filter(|_| is_once(request.headers, KEY)) else {
         return wrong("Sec-WebSocket-Key stands once");
     };
-    let (asked, _) = find("Sec-WebSocket-Protocol");
-    if asked.is_some_and(|asked| !has_word(asked, &terms.protocol, false)) {
+    let asked = find("Sec-WebSocket-Protocol");
+    if asked.as_ref().is_some_and(|asked| !has_word(asked, &terms.protocol, false)) {
         return wrong("none of the sub-protocols is served");
     }
-    let (origin, _) = find("Origin");
+    let origin = find("Origin");
+    let origin = origin.as_deref();
     let is_foreign = (!terms.origin_suffix.is_empty()
         && !origin.is_some_and(|origin| origin.ends_with(&terms.origin_suffix)))
         || (!terms.origins.is_empty()
@@ -100,7 +102,7 @@ pub(crate) fn open(input: &[u8], terms: &Terms, date: &str) -> Result<Option<Ope
     if is_foreign {
         return Err(refusal("403 Forbidden", "the Origin is not allowed", ""));
     }
-    let digest = Sha1::new().chain_update(key).chain_update(ACCEPT_SUFFIX).finalize();
+    let digest = Sha1::new().chain_update(&*key).chain_update(ACCEPT_SUFFIX).finalize();
     let mut response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nDate: {date}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
@@ -109,27 +111,40 @@ pub(crate) fn open(input: &[u8], terms: &Terms, date: &str) -> Result<Option<Ope
     if asked.is_some() {
         response += &format!("Sec-WebSocket-Protocol: {}\r\n", terms.protocol);
     }
-    let is_deflating = terms.is_deflating
-        && request.headers.iter().any(|header| {
-            header.name.eq_ignore_ascii_case("Sec-WebSocket-Extensions")
-                && std::str::from_utf8(header.value).is_ok_and(deflate::is_taken)
-        });
-    if is_deflating {
-        response += &format!("Sec-WebSocket-Extensions: {}\r\n", deflate::RESPONSE);
+    let offers = find("Sec-WebSocket-Extensions").filter(|_| terms.is_deflating);
+    let agreed = offers.and_then(|offers| deflate::agree(&offers));
+    if let Some(agreed) = agreed {
+        response += &format!("Sec-WebSocket-Extensions: {}\r\n", agreed.response());
     }
     response += "\r\n";
-    let forwarded = FORWARDED.iter().find_map(|name| find(name).0);
+    let forwarded = FORWARDED.iter().find_map(|name| find(name));
     let forwarded = forwarded.and_then(|list| list.split(',').next()?.trim().parse().ok());
     let path = request.path.and_then(|path| path.split('?').next());
     let is_stream = path == Some(STREAM_PATH);
-    Ok(Some(Opening { response: response.into_bytes(), size, is_deflating, is_stream, forwarded }))
+    let window = agreed.map(|agreed| agreed.window);
+    Ok(Some(Opening { response: response.into_bytes(), size, window, is_stream, forwarded }))
 }
 
-/// Value of the first header of that name, and how many there are.
-fn find<'a>(headers: &[httparse::Header<'a>], name: &str) -> (Option<&'a str>, usize) {
-    let mut found = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
-    let first = found.next().and_then(|header| std::str::from_utf8(header.value).ok());
-    (first.map(str::trim), usize::from(first.is_some()) + found.count())
+fn named<'h, 'a>(
+    headers: &'h [httparse::Header<'a>],
+    name: &'h str,
+) -> impl Iterator<Item = &'h httparse::Header<'a>> {
+    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name))
+}
+
+/// Value of a header; of one that is repeated all values as one list, RFC 9110 section 5.3. `None` when
+/// there is none, or one of them is no text.
+fn find<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<Cow<'a, str>> {
+    let mut values = named(headers, name).map(|header| std::str::from_utf8(header.value));
+    let mut joined = Cow::Borrowed(values.next()?.ok()?.trim());
+    for value in values {
+        joined = Cow::Owned(format!("{joined}, {}", value.ok()?.trim()));
+    }
+    Some(joined)
+}
+
+fn is_once(headers: &[httparse::Header<'_>], name: &str) -> bool {
+    named(headers, name).count() == 1
 }
 
 /// Whether a list, separated by commas and blanks, contains `word`.
@@ -216,12 +231,37 @@ mod tests {
             ("Sec-WebSocket-Key: again", "400"),
             ("Sec-WebSocket-Protocol: other, Chat", "400"),
             ("Sec-WebSocket-Protocol: other, chat", "101"),
+            ("Sec-WebSocket-Version: 13", "426"),
         ] {
             assert_eq!(status(&[&PLAIN[..], &[more]].concat(), &terms()), expected, "{more}");
         }
         assert!(open(b"POST / HTTP/1.1\r\n\r\n", &terms(), "D").is_err());
         assert!(open(b"GET / HTTP/1.0\r\n\r\n", &terms(), "D").is_err());
         assert!(open(&[b'a'; HEAD_BYTES_MAX + 1], &terms(), "D").is_err());
+    }
+
+    #[test]
+    fn a_header_in_several_lines_is_one_list() {
+        let terms = Terms { origins: vec!["https://a.example.org".into()], ..terms() };
+        for (more, expected) in [
+            (&["Origin: https://a.example.org", "Connection: close"][..], "101"),
+            (&["Origin: https://a.example.org", "Sec-WebSocket-Protocol: other"], "400"),
+            (
+                &[
+                    "Origin: https://a.example.org",
+                    "Sec-WebSocket-Protocol: other",
+                    "Sec-WebSocket-Protocol: chat",
+                ],
+                "101",
+            ),
+            (&["Origin: https://a.example.org", "Origin: https://evil.org"], "403"),
+        ] {
+            let headers = [&PLAIN[..], more].concat();
+            assert_eq!(status(&headers, &terms), expected, "{more:?}");
+            // A proxy may put its own word first.
+            let first = [&["Connection: keep-alive"][..], &headers].concat();
+            assert_eq!(status(&first, &terms), expected, "{more:?}");
+        }
     }
 
     #[test]

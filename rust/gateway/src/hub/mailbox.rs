@@ -15,10 +15,11 @@ const MAILBOX_BYTES_MAX: usize = 16 << 20;
 /// What other threads tell a thread of the hub.
 pub(crate) enum Command {
     Publish(Arc<Vec<(Arc<str>, Publication)>>),
-    Authenticate { connection: ConnectionId, user: u32, answer: Frame },
+    Authenticate { connection: ConnectionId, user: u32, grant: u32, answer: Frame },
     Answer { connection: ConnectionId, answer: Frame },
     Close { connection: ConnectionId, closing: Closing },
     ClosePrivate(Closing),
+    Withdraw(u32),
     Ask { tag: u32, place: usize, command: u32, params: Vec<u8> },
 }
 

@@ -92,8 +92,11 @@ pub struct HubOptions {
     pub opening_timeout: Duration,
     /// Open connections of a thread.
     pub connections_max: usize,
-    /// Open connections of one client address to a thread; 0 for no bound.
+    /// Open connections of one client address to a thread; 0 for no bound. Those of this machine are not
+    /// counted: they are a proxy's, which stands for many clients.
     pub connections_per_address_max: u32,
+    /// A connection that is nobody's for this long is closed; zero for never.
+    pub auth_timeout: Duration,
     /// Subscriptions of a connection.
     pub subscriptions_max: usize,
     /// Frames that a connection may send in a second; 0 for no bound.
@@ -127,6 +130,7 @@ impl Default for HubOptions {
             opening_timeout: Duration::from_secs(5),
             connections_max: 65_536,
             connections_per_address_max: 0,
+            auth_timeout: Duration::ZERO,
             subscriptions_max: 1_024,
             frames_per_second_max: 0,
             is_deflating: false,
@@ -141,10 +145,12 @@ impl Default for HubOptions {
 /// Bounds of one connection to [`STREAM_PATH`].
 #[derive(Clone, Copy, Debug)]
 pub struct StreamLimits {
-    /// Largest message of a client, and largest frame.
+    /// Largest message of a client, in however many frames.
     pub message_bytes_max: usize,
     /// Frames in a second; 0 for no bound.
     pub frames_per_second_max: u32,
+    /// Open connections of one client address to a thread, as above.
+    pub connections_per_address_max: u32,
     /// Subscriptions.
     pub subscriptions_max: usize,
     /// Silence after which a ping is sent; twice as much closes. Zero for never.
@@ -156,6 +162,7 @@ impl Default for StreamLimits {
         StreamLimits {
             message_bytes_max: 64 * 1024,
             frames_per_second_max: 10,
+            connections_per_address_max: 256,
             subscriptions_max: 200,
             ping_interval: Duration::from_secs(20),
         }
@@ -250,10 +257,26 @@ impl Hub {
     }
 
     /// Makes a connection `user`'s and answers its request; nothing happens when it is gone. A connection
-    /// that was another user's loses its private subscriptions.
-    pub fn authenticate(&self, connection: ConnectionId, user: u32, answer: &[u8]) {
-        let command = Command::Authenticate { connection, user, answer: frames::text(answer) };
-        self.send(connection, command);
+    /// that was another user's loses its private subscriptions. `grant` numbers what made it the user's, for
+    /// [`Hub::grants`] and [`Hub::withdraw`]; 0 for what is never withdrawn.
+    pub fn authenticate(&self, connection: ConnectionId, user: u32, grant: u32, answer: &[u8]) {
+        if let Some(mailbox) = self.mailboxes.get(connection.thread()) {
+            self.notices.hold(grant);
+            let answer = frames::text(answer);
+            mailbox.send(Command::Authenticate { connection, user, grant, answer });
+        }
+    }
+
+    /// The grants that open connections stand on, each once.
+    pub fn grants(&self) -> Vec<u32> {
+        self.notices.grants()
+    }
+
+    /// Closes every connection that stands on a grant.
+    pub fn withdraw(&self, grant: u32) {
+        for mailbox in &self.mailboxes {
+            mailbox.send(Command::Withdraw(grant));
+        }
     }
 
     /// Answers a request; nothing happens when the connection is gone.

@@ -65,6 +65,8 @@ struct State {
     noted: Waiting,
     requests: VecDeque<Request>,
     answers: VecDeque<Answer>,
+    /// What made connections somebody's, and how many of them.
+    grants: HashMap<u32, u32>,
     /// The owner was called and has not taken everything.
     is_called: bool,
 }
@@ -131,6 +133,31 @@ impl Notices {
         state.requests.push_back(request);
         self.call(state);
         true
+    }
+
+    /// A connection will stand on a grant; 0 is none.
+    pub(crate) fn hold(&self, grant: u32) {
+        if grant != 0 {
+            *self.lock().grants.entry(grant).or_insert(0) += 1;
+        }
+    }
+
+    /// One that was held is not stood on any more.
+    pub(crate) fn release(&self, grant: u32) {
+        if grant == 0 {
+            return;
+        }
+        let mut state = self.lock();
+        if let Some(count) = state.grants.get_mut(&grant) {
+            *count -= 1;
+            if *count == 0 {
+                state.grants.remove(&grant);
+            }
+        }
+    }
+
+    pub(crate) fn grants(&self) -> Vec<u32> {
+        self.lock().grants.keys().copied().collect()
     }
 
     /// Answers are as many as the owner asked for.

@@ -20,7 +20,7 @@ use socket2::Socket;
 use super::connection::{Connection, Phase};
 use super::deflate::{Deflater, Inflater};
 use super::desk::Desk;
-use super::frames::{Closing, FrameLimits, Incoming, Opcode, close, frame};
+use super::frames::{Closing, FrameLimits, HEAD_BYTES_MAX, Incoming, Opcode, close, frame};
 use super::handshake::Terms;
 use super::mailbox::Mailbox;
 use super::metrics::HubMetrics;
@@ -318,8 +318,11 @@ impl Thread {
             is_deflating: false,
         };
         let most = core.options.stream.message_bytes_max;
-        let stream_limits =
-            FrameLimits { frame_bytes_max: most, message_bytes_max: most, is_deflating: false };
+        let stream_limits = FrameLimits {
+            frame_bytes_max: most.saturating_add(HEAD_BYTES_MAX),
+            message_bytes_max: most,
+            is_deflating: false,
+        };
         let mut consumed = 0;
         while consumed < input.len() {
             let now_ms = core.now_ms;
@@ -335,7 +338,7 @@ impl Thread {
                         return consumed;
                     }
                     let mut limits = if connection.is_stream { stream_limits } else { limits };
-                    limits.is_deflating = connection.is_deflating;
+                    limits.is_deflating = connection.window.is_some();
                     (connection.seen_ms, connection.is_pinged) = (now_ms, false);
                     let incoming = match connection.assembler.next(&mut input[consumed..], limits) {
                         Ok(None) => return consumed,

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -41,8 +41,8 @@ pub(super) struct Core {
     pub(super) places: Vec<Place>,
     pub(super) free: Vec<u32>,
     pub(super) open_count: usize,
-    /// Open connections by client, while that is bounded.
-    pub(super) addresses: HashMap<IpAddr, u32>,
+    /// Open connections by client, while that is bounded; those to the stream apart.
+    pub(super) addresses: HashMap<(Ipv6Addr, bool), u32>,
     pub(super) topics: Topics,
     /// Numbered topics without subscribers: since when, and which; oldest first.
     pub(super) lingering: VecDeque<(u64, u32)>,
@@ -126,6 +126,7 @@ impl Core {
                 if is_trusting && opening.forwarded.is_some() {
                     connection.address = opening.forwarded;
                 }
+                connection.is_stream = opening.is_stream;
                 if !self.admit(place) {
                     let refusal = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\
                         Connection: close\r\n\r\n";
@@ -134,8 +135,7 @@ impl Core {
                 }
                 if let Some(connection) = self.connection(place) {
                     connection.phase = Phase::Open;
-                    connection.is_stream = opening.is_stream;
-                    connection.is_deflating = opening.is_deflating;
+                    connection.window = opening.window;
                     connection.seen_ms = now_ms;
                 }
                 self.send(place, opening.response.into());
@@ -169,14 +169,15 @@ impl Core {
 
     /// Counts the connection's client, unless it has too many.
     pub(super) fn admit(&mut self, place: u32) -> bool {
-        let most = self.options.connections_per_address_max;
-        let Some(address) = self.connection(place).and_then(|connection| connection.address) else {
-            return true;
+        let options = Arc::clone(&self.options);
+        let Some(connection) = self.connection(place) else { return true };
+        let most = if connection.is_stream {
+            options.stream.connections_per_address_max
+        } else {
+            options.connections_per_address_max
         };
-        if most == 0 {
-            return true;
-        }
-        let open = self.addresses.entry(address).or_insert(0);
+        let Some(client) = connection.client().filter(|_| most > 0) else { return true };
+        let open = self.addresses.entry(client).or_insert(0);
         if *open >= most {
             return false;
         }
@@ -251,9 +252,14 @@ impl Core {
                     self.publish(name, publication);
                 }
             }
-            Command::Authenticate { connection: id, user, answer } => {
-                let Some((place, connection)) = self.named(id) else { return };
+            Command::Authenticate { connection: id, user, grant, answer } => {
+                let Some((place, connection)) = self.named(id) else {
+                    return self.notices.release(grant);
+                };
                 connection.unanswered -= 1;
+                let before = mem::replace(&mut connection.grant, grant);
+                self.notices.release(before);
+                let Some(connection) = self.connection(place) else { return };
                 if connection.user.replace(user).is_some_and(|before| before != user) {
                     self.leave(place, |topic| topic.family.is_private);
                 }
@@ -275,6 +281,14 @@ impl Core {
                 for place in 0..self.places.len() as u32 {
                     if self.hears_private(place) {
                         self.close(place, closing);
+                    }
+                }
+            }
+            Command::Withdraw(grant) => {
+                for place in 0..self.places.len() as u32 {
+                    let connection = self.connection(place);
+                    if connection.is_some_and(|connection| connection.grant == grant) {
+                        self.close(place, Closing::WITHDRAWN);
                     }
                 }
             }
@@ -347,12 +361,13 @@ impl Core {
         self.free.push(place);
         self.open_count -= 1;
         self.metrics.connections.fetch_sub(1, Relaxed);
-        if let (true, Some(address)) = (connection.is_counted, connection.address)
-            && let Some(open) = self.addresses.get_mut(&address)
+        self.notices.release(connection.grant);
+        if let (true, Some(client)) = (connection.is_counted, connection.client())
+            && let Some(open) = self.addresses.get_mut(&client)
         {
             *open -= 1;
             if *open == 0 {
-                self.addresses.remove(&address);
+                self.addresses.remove(&client);
             }
         }
     }
@@ -386,7 +401,14 @@ impl Core {
                     options.ping_interval
                 };
                 let is_deaf = !interval.is_zero() && silent > 2 * interval;
-                if is_deaf || (!keep_alive.is_zero() && silent > keep_alive) {
+                let is_nobody = connection.user.is_none()
+                    && !options.auth_timeout.is_zero()
+                    && Duration::from_millis(now_ms - connection.came_ms) > options.auth_timeout;
+                if is_nobody {
+                    count(&self.metrics.expired);
+                    self.close(place, Closing::NOBODY);
+                    self.write(place);
+                } else if is_deaf || (!keep_alive.is_zero() && silent > keep_alive) {
                     count(&self.metrics.expired);
                     self.close(place, Closing::IDLE);
                     self.write(place);

@@ -3,7 +3,7 @@
 //! Requests and answers look as the original's; what is told is numbered, see [`super::numbered`].
 
 use viabtc_wire::envelope::read_envelope;
-use viabtc_wire::json::{Value, read_array, read_object, write_string};
+use viabtc_wire::json::{Rules, Value, read_array, read_object, write_string};
 use viabtc_wire::methods::ErrorCode;
 use viabtc_wire::reply::{write_error, write_success};
 
@@ -13,6 +13,12 @@ use super::topics::Family;
 
 /// Where a client connects to speak it.
 pub const STREAM_PATH: &str = "/v1/stream";
+
+/// What a request may look like.
+const RULES: Rules = Rules { depth_max: 16, has_unique_keys: true };
+
+/// Longest token.
+const TOKEN_BYTES_MAX: usize = 4_096;
 
 /// Longest part of a channel's name, as of a market's or asset's.
 const PART_BYTES_MAX: usize = 15;
@@ -60,10 +66,11 @@ type Refused = (ErrorCode, String);
 /// Serves a message of a connection.
 pub(super) fn message(desk: &mut Desk<'_>, payload: &[u8]) {
     let mut body = Vec::new();
-    let envelope = match read_envelope(payload) {
+    let envelope = match read_envelope(payload, RULES) {
         Ok(envelope) => envelope,
         Err(none) => {
-            let problem = "a request is {\"id\": INTEGER, \"method\": TEXT, \"params\": ARRAY}";
+            let problem = "a request is {\"id\": INTEGER, \"method\": TEXT, \"params\": ARRAY}, at most \
+                16 levels deep, with no member twice";
             write_error(ErrorCode::InvalidArgument as i32, problem, none.id, &mut body);
             return desk.send(&body);
         }
@@ -158,8 +165,11 @@ fn authenticate(
     params: &[Value<'_>],
     text: &str,
 ) -> Result<(), Refused> {
-    let [Value::Text(_)] = params else { return Err(wrong("one token, as text")) };
-    if desk.request(id, "server.auth", text) {
+    let [Value::Text(token)] = params else { return Err(wrong("one token, as text")) };
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(wrong("one token of at most 4,096 bytes"));
+    }
+    if desk.request(id, "auth", text) {
         Ok(())
     } else {
         Err((ErrorCode::ServiceUnavailable, "too many wait for authentication".to_owned()))

@@ -39,7 +39,11 @@ impl Core {
         let topic = self.topics.get(id);
         let due = topic.apply(publication);
         let has_newcomer = topic.subscribers.iter().any(|subscriber| subscriber.slot.is_none());
-        let newcomers = if has_newcomer { topic.snapshot() } else { None };
+        let newcomers = match &due {
+            Due::State { whole, .. } => Some(whole.clone()),
+            _ if has_newcomer => topic.snapshot(),
+            _ => None,
+        };
         let Core { topics, places, dirty, options, metrics, now_ms, deflater, .. } = self;
         let mut pushes = 0;
         let mut overflowed = Vec::new();
@@ -57,8 +61,8 @@ impl Core {
                     subscriber.slot = Some(connection.push(frame, deflater, *now_ms));
                     pushes += 1;
                 }
-                (Due::State { update, snapshot }, Some(slot)) => {
-                    if connection.replace(slot, snapshot, deflater) {
+                (Due::State { update, whole }, Some(slot)) => {
+                    if connection.replace(slot, whole, deflater) {
                         count(&metrics.conflated);
                     } else {
                         subscriber.slot = Some(connection.push(update, deflater, *now_ms));
@@ -86,7 +90,7 @@ impl Core {
         }
     }
 
-    /// Ends a connection once everything before is written.
+    /// Subscribes to a topic; false when the connection has as many subscriptions as it may.
     pub(super) fn subscribe(&mut self, place: u32, name: &str, family: Family) -> bool {
         let most = self.subscriptions_max(place);
         let Core { topics, places, notices, metrics, .. } = self;

@@ -34,6 +34,9 @@ pub enum Publication {
         update: Arc<[u8]>,
         /// Frame of all of this state.
         snapshot: Arc<[u8]>,
+        /// The update is all of this state too: whoever is there gets it, and the snapshot is for those
+        /// who come later.
+        is_whole: bool,
     },
     /// Members of a growing list.
     Items(Arc<Items>),
@@ -46,7 +49,12 @@ pub enum Publication {
 impl Publication {
     /// Of JSON texts.
     pub fn state(update: &[u8], snapshot: &[u8]) -> Publication {
-        Publication::State { update: text(update), snapshot: text(snapshot) }
+        Publication::State { update: text(update), snapshot: text(snapshot), is_whole: false }
+    }
+
+    /// Of JSON texts, each of them all of the state.
+    pub fn whole(update: &[u8], snapshot: &[u8]) -> Publication {
+        Publication::State { update: text(update), snapshot: text(snapshot), is_whole: true }
     }
 
     /// Of a JSON text.
@@ -57,7 +65,7 @@ impl Publication {
     /// What it occupies, about.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Publication::State { update, snapshot } => update.len() + snapshot.len(),
+            Publication::State { update, snapshot, .. } => update.len() + snapshot.len(),
             Publication::Items(items) => items.members.iter().map(|(_, text)| text.len()).sum(),
             Publication::Message(message) => message.len(),
             Publication::Step(step) => {
@@ -122,11 +130,11 @@ pub(crate) struct Subscriber {
     pub(crate) slot: Option<Slot>,
 }
 
-/// What one publication comes to. Who was told nothing yet gets the topic's snapshot instead.
+/// What one publication comes to.
 pub(crate) enum Due {
-    /// `update`, or `snapshot` in the place of what has not been read.
-    State { update: Frame, snapshot: Frame },
-    /// Each of them.
+    /// `update`; `whole` in the place of what has not been read, and for who was told nothing yet.
+    State { update: Frame, whole: Frame },
+    /// Each of them; the topic's snapshot for who was told nothing yet.
     Items(Vec<Frame>),
     /// For everybody, told something or not.
     Message(Frame),
@@ -217,9 +225,10 @@ impl Topic {
     /// Takes a publication in; what is due then.
     pub(crate) fn apply(&mut self, publication: &Publication) -> Due {
         match publication {
-            Publication::State { update, snapshot } => {
+            Publication::State { update, snapshot, is_whole } => {
                 self.kept = Kept::State(Frame::clone(snapshot));
-                Due::State { update: Frame::clone(update), snapshot: Frame::clone(snapshot) }
+                let whole = if *is_whole { update } else { snapshot };
+                Due::State { update: Frame::clone(update), whole: Frame::clone(whole) }
             }
             Publication::Message(message) => Due::Message(Frame::clone(message)),
             Publication::Items(items) => {
@@ -238,7 +247,7 @@ impl Topic {
                 };
                 let update = numbered.apply(step);
                 if step.is_conflated {
-                    Due::State { update, snapshot: numbered.snapshot() }
+                    Due::State { update, whole: numbered.snapshot() }
                 } else {
                     Due::Items(vec![update])
                 }
@@ -352,9 +361,8 @@ mod tests {
     #[test]
     fn a_closed_topics_place_is_used_again_with_nothing_kept() {
         let mut topics = Topics::default();
-        let state = Publication::State { update: b"u"[..].into(), snapshot: b"s"[..].into() };
-        topic(&mut topics).apply(&state);
-        assert_eq!(topics.get(0).snapshot().as_deref(), Some(&b"s"[..]));
+        topic(&mut topics).apply(&Publication::state(b"u", b"s"));
+        assert_eq!(topics.get(0).snapshot().as_ref().map(shown), Some("s".into()));
         assert_eq!(topics.close(0).map(|topic| topic.name), Some("deals X".into()));
         assert_eq!(topics.find("deals X"), None);
         assert_eq!(topic(&mut topics).snapshot(), None);

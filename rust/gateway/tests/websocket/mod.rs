@@ -22,7 +22,7 @@ impl Dialect for Echo {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     Text(String),
     Binary(Vec<u8>),
@@ -52,14 +52,25 @@ impl Client {
 
     /// `more` are header lines.
     pub fn connect_with(hub: &Hub, more: &str) -> Client {
+        Client::opened(hub, more).0
+    }
+
+    /// A client, and the head of the answer to its handshake.
+    pub fn opened(hub: &Hub, more: &str) -> (Client, String) {
+        let (client, head) = Client::asked(hub, "/", more);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        (client, head)
+    }
+
+    /// As `opened`, at a path, whatever the answer is.
+    pub fn asked(hub: &Hub, path: &str, more: &str) -> (Client, String) {
         let stream = TcpStream::connect(place(hub)).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut client = Client { stream, input: Vec::new() };
-        client.stream.write_all(request(more).as_bytes()).unwrap();
+        client.stream.write_all(request_to(path, more).as_bytes()).unwrap();
         let head = client.head();
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        client
+        (client, head)
     }
 
     /// The next HTTP head.
@@ -159,8 +170,12 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 pub fn request(more: &str) -> String {
+    request_to("/", more)
+}
+
+pub fn request_to(path: &str, more: &str) -> String {
     format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
     )
 }
