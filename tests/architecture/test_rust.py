@@ -11,10 +11,11 @@ import pytest
 from harness.places import ROOT
 
 LAYERS: Final[dict[str, set[str]]] = {
-    "engine": set(),
+    "engine": {"prefetch"},
     "journal": set(),
     "market": {"engine"},
     "pages": set(),
+    "prefetch": set(),
     "wire": {"engine", "market"},
     "gateway": {"engine", "market", "wire"},
     "host": {"engine", "journal", "market", "wire"},

@@ -12,7 +12,7 @@ use crate::ledger::{self, AssetTotals, Ledger};
 use crate::order::Side;
 use crate::resting::{Kept, order_of};
 use crate::updates;
-use crate::warm::{GROUP as WARM_GROUP, warmed};
+use crate::warm::GROUP as WARM_GROUP;
 
 /// An invariant that does not hold: the state cannot be trusted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -158,19 +158,15 @@ impl Exchange {
         Ok(())
     }
 
-    /// Reads what looking at these orders needs: index, owners' records, accounts.
+    /// Asks for what looking at these orders needs: index, owners' records, accounts.
     fn warm_audited(&self, market: &Market, side: Side, group: &[Resting<'_>]) {
-        let owner = |resting: &Resting<'_>| self.open.at(resting.payload.owner);
-        warmed(
-            group
-                .iter()
-                .map(|resting| market.book.warm_id(resting.id) ^ u64::from(owner(resting).count)),
-        );
-        warmed(group.iter().map(|resting| {
-            let found = market.book.find(resting.id);
-            let account = owner(resting).hints[hint_of_given(side)];
-            u64::from(found.is_some()) ^ self.ledger.warm_account(account)
-        }));
+        for resting in group {
+            market.book.prefetch_id(resting.id);
+            self.open.prefetch(resting.payload.owner);
+        }
+        for resting in group {
+            self.ledger.prefetch(self.open.at(resting.payload.owner).hints[hint_of_given(side)]);
+        }
     }
 
     /// Looks at every resting order once.

@@ -9,6 +9,8 @@ mod ladder;
 use alloc::vec::Vec;
 use core::ops::{Add, Sub};
 
+use viabtc_prefetch::prefetch;
+
 use crate::chunks::Chunks;
 use crate::order::Side;
 pub(crate) use index::Index;
@@ -298,6 +300,11 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
 
     /// Every order of `side`, in priority.
     pub fn orders(&self, side: Side) -> impl Iterator<Item = Resting<P, A, &T>> + '_ {
+        self.handles(side).map(|handle| self.get(handle))
+    }
+
+    /// Where every order of `side` stands, in priority.
+    pub(crate) fn handles(&self, side: Side) -> impl Iterator<Item = Handle> + '_ {
         let mut levels = self.half(side).ladder.levels();
         let mut next = NONE;
         core::iter::from_fn(move || {
@@ -306,36 +313,73 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
             }
             let handle = Handle(next);
             next = self.slots.get(next).next;
-            Some(self.get(handle))
+            Some(handle)
         })
     }
 
-    /// Reads where an id is looked up; for [`crate::warm`], as what follows.
-    pub(crate) fn warm_id(&self, id: u64) -> u64 {
-        self.by_id.warm(id)
+    /// Asks memory for where an id is looked up; for [`crate::warm`], as what follows.
+    pub(crate) fn prefetch_id(&self, id: u64) {
+        self.by_id.prefetch(id);
     }
 
-    /// Reads where the id goes that a new one displaces.
-    pub(crate) fn warm_arrival(&self, id: u64) -> u64 {
-        self.by_id.warm_displaced(id)
+    /// Asks for where the id goes that a new one displaces.
+    pub(crate) fn prefetch_arrival(&self, id: u64) {
+        self.by_id.prefetch_displaced(id);
     }
 
-    /// Reads the orders before and behind.
-    pub(crate) fn warm_neighbours(&self, handle: Handle) -> u64 {
+    /// Where an order probably is.
+    pub(crate) fn guess(&self, id: u64) -> Option<Handle> {
+        self.by_id.guess(id).map(Handle)
+    }
+
+    /// The order behind a handle, if it rests, without a look at its level.
+    #[inline]
+    pub(crate) fn peek(&self, handle: Handle) -> Option<(u64, &T)> {
         let slot = self.slots.get(handle.0);
-        let neighbours = [slot.previous, slot.next].into_iter().filter(|index| *index != NONE);
-        neighbours.fold(0, |sum, index| sum ^ self.slots.get(index).id)
+        (slot.level != NONE).then_some((slot.id, &slot.payload))
     }
 
-    /// Reads the order that a new one of this price stands behind.
-    pub(crate) fn warm_level(&self, side: Side, price: P) -> u64 {
-        let hint = self.hints.get(self.hint_of(price)).filter(|index| **index != NONE);
-        let level = hint.map(|index| self.levels.get(*index));
-        match level {
-            Some(level) if level.price == price && level.side == side && level.head != NONE => {
-                self.slots.get(level.tail).id
+    /// Asks for an order.
+    #[inline]
+    pub(crate) fn prefetch_order(&self, handle: Handle) {
+        if handle != Handle::NONE {
+            self.slots.prefetch(handle.0);
+        }
+    }
+
+    /// Asks for an order's level, and for the orders before and behind it, as far as the book needs them.
+    pub(crate) fn prefetch_neighbours(&self, handle: Handle) {
+        let slot = self.slots.get(handle.0);
+        if slot.level == NONE {
+            return;
+        }
+        self.levels.prefetch(slot.level);
+        for index in [slot.previous, slot.next] {
+            if index != NONE {
+                prefetch(&self.slots.get(index).id);
             }
-            _ => 0,
+        }
+    }
+
+    /// Where the level of a price probably is.
+    fn level_guess(&self, price: P) -> Option<u32> {
+        self.hints.get(self.hint_of(price)).copied().filter(|index| *index != NONE)
+    }
+
+    /// Asks for the level of a price.
+    pub(crate) fn prefetch_level(&self, price: P) {
+        if let Some(level) = self.level_guess(price) {
+            self.levels.prefetch(level);
+        }
+    }
+
+    /// Asks for the order that a new one of this price stands behind.
+    pub(crate) fn prefetch_tail(&self, price: P) {
+        if let Some(level) = self.level_guess(price).map(|level| self.levels.get(level))
+            && level.price == price
+            && level.head != NONE
+        {
+            prefetch(&self.slots.get(level.tail).id);
         }
     }
 

@@ -5,6 +5,8 @@
 
 use alloc::vec::Vec;
 
+use viabtc_prefetch::prefetch;
+
 /// Fewest elements of a chunk; a power of two.
 const ELEMENTS_MIN: usize = 1 << 15;
 
@@ -64,6 +66,12 @@ impl<T> Chunks<T> {
     pub(crate) fn get_mut(&mut self, index: u32) -> &mut T {
         let (chunk, offset) = Self::place(index);
         &mut self.chunks[chunk][offset]
+    }
+
+    /// Asks memory for an element; see [`crate::warm`].
+    #[inline]
+    pub(crate) fn prefetch(&self, index: u32) {
+        prefetch(self.get(index));
     }
 
     /// Chunk and offset of an index.

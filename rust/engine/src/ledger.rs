@@ -330,14 +330,24 @@ impl Ledger {
         self.find(user, asset)
     }
 
-    /// Reads where an account is looked up; for [`crate::warm`], as what follows.
-    pub(crate) fn warm_index(&self, user: UserId, asset: AssetId) -> u64 {
-        self.index.warm(id(user, asset))
+    /// Asks memory for where an account is looked up; for [`crate::warm`], as what follows.
+    pub(crate) fn prefetch_index(&self, user: UserId, asset: AssetId) {
+        self.index.prefetch(id(user, asset));
     }
 
-    /// Reads an account.
-    pub(crate) fn warm_account(&self, hint: Hint) -> u64 {
-        if hint == Hint::NONE { 0 } else { u64::from(self.accounts.get(hint.0).held) }
+    /// Asks for an account.
+    #[inline]
+    pub(crate) fn prefetch(&self, hint: Hint) {
+        if hint != Hint::NONE {
+            self.accounts.prefetch(hint.0);
+        }
+    }
+
+    /// Asks for the account that is probably the one that is looked up.
+    pub(crate) fn prefetch_guess(&self, user: UserId, asset: AssetId) {
+        if let Some(place) = self.index.guess(id(user, asset)) {
+            self.accounts.prefetch(place);
+        }
     }
 
     /// What may be used of an account that was just found.

@@ -50,9 +50,22 @@ impl OpenOrders {
         Some((place, self.owners.get(place)))
     }
 
-    /// Reads where an owner is looked up, for [`crate::warm`].
-    pub(crate) fn warm_index(&self, user: UserId, market: MarketId) -> u64 {
-        self.index.warm(id(user, market))
+    /// Asks memory for where an owner is looked up; for [`crate::warm`], as what follows.
+    pub(crate) fn prefetch_index(&self, user: UserId, market: MarketId) {
+        self.index.prefetch(id(user, market));
+    }
+
+    /// Asks for the record that is probably the owner's, and says its place.
+    pub(crate) fn prefetch_guess(&self, user: UserId, market: MarketId) -> Option<u32> {
+        let place = self.index.guess(id(user, market))?;
+        self.prefetch(place);
+        Some(place)
+    }
+
+    /// Asks for the record at a place.
+    #[inline]
+    pub(crate) fn prefetch(&self, place: u32) {
+        self.owners.prefetch(place);
     }
 
     /// The record at a place.

@@ -21,7 +21,7 @@ use crate::ledger::{Balance, Hint};
 use crate::order::{Order, OrderKind, SOURCE_BYTES_MAX, Side, Source};
 use crate::resting::order_of;
 use crate::updates::UpdateKey;
-use crate::warm::{GROUP as WARM_GROUP, warmed};
+use crate::warm::GROUP as WARM_GROUP;
 
 /// Of a state that no command of our own kinds changed.
 pub(crate) const VERSION: u8 = 1;
@@ -286,7 +286,9 @@ impl Exchange {
                 };
                 group.push((user, asset_id, balance));
             }
-            warmed(group.iter().map(|&(user, asset, _)| self.ledger.warm_index(user, asset)));
+            for &(user, asset, _) in &group {
+                self.ledger.prefetch_index(user, asset);
+            }
             for &(user, asset, balance) in &group {
                 self.ledger.restore(user, asset, balance);
                 let totals = self.ledger.totals(asset);
@@ -319,9 +321,10 @@ impl Exchange {
                 group.push(input.order(now, side)?);
             }
             let market = &self.markets[usize::from(now.0)];
-            warmed(group.iter().map(|order| {
-                market.book.warm_id(order.id.0) ^ market.book.warm_arrival(order.id.0)
-            }));
+            for order in &group {
+                market.book.prefetch_id(order.id.0);
+                market.book.prefetch_arrival(order.id.0);
+            }
             for order in &group {
                 let market = &self.markets[usize::from(now.0)];
                 if market.book.find(order.id.0).is_some() || !market.can_rest(order) {
@@ -342,7 +345,9 @@ impl Exchange {
                 let time = Time(input.u64()?.cast_signed());
                 group.push((time, UpdateKey(input.i128()?.cast_unsigned())));
             }
-            warmed(group.iter().map(|(_, key)| self.updates.warm(*key)));
+            for (_, key) in &group {
+                self.updates.prefetch(*key);
+            }
             for &(time, key) in &group {
                 if time.0 < newest {
                     return Err(RestoreError::Malformed(
@@ -379,27 +384,29 @@ impl Exchange {
         }
     }
 
-    /// Reads what listing these orders needs: the orders, their owners' records, and their newest orders.
+    /// Asks for what listing these orders needs: the orders, their owners' records, and their newest orders.
     fn warm_unlisted(&self, group: &[(OrderId, MarketId, Handle)]) {
         let market = |market: MarketId| &self.markets[usize::from(market.0)];
         let user = |id: MarketId, handle| market(id).book.get(handle).payload.user;
-        warmed(group.iter().map(|&(_, id, handle)| u64::from(user(id, handle).0)));
-        warmed(group.iter().map(|&(_, id, handle)| self.open.warm_index(user(id, handle), id)));
-        warmed(group.iter().map(|&(_, id, handle)| {
+        for &(_, id, handle) in group {
+            market(id).book.prefetch_order(handle);
+        }
+        for &(_, id, handle) in group {
+            self.open.prefetch_index(user(id, handle), id);
+        }
+        for &(_, id, handle) in group {
             let user = user(id, handle);
-            let config = &market(id).config;
-            match self.open.find(user, id) {
-                Some((_, owner)) => u64::from(owner.count),
-                None => {
-                    self.ledger.warm_index(user, config.base)
-                        ^ self.ledger.warm_index(user, config.quote)
-                }
+            if self.open.prefetch_guess(user, id).is_none() {
+                let config = &market(id).config;
+                self.ledger.prefetch_index(user, config.base);
+                self.ledger.prefetch_index(user, config.quote);
             }
-        }));
-        warmed(group.iter().map(|&(_, id, handle)| {
-            let owner = self.open.find(user(id, handle), id);
-            owner.map_or(0, |(_, owner)| market(id).book.get(owner.newest).payload.taker_fee_rate)
-        }));
+        }
+        for &(_, id, handle) in group {
+            if let Some((_, owner)) = self.open.find(user(id, handle), id) {
+                market(id).book.prefetch_order(owner.newest);
+            }
+        }
     }
 }
 

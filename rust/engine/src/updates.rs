@@ -111,9 +111,11 @@ impl Updates {
         self.digest = self.digest.wrapping_add(number(key, time));
     }
 
-    /// Reads where a key is looked up, for [`crate::warm`].
-    pub(crate) fn warm(&self, key: UpdateKey) -> u64 {
-        self.index.warm(key.0 as u64)
+    /// Asks memory for where a key is looked up, and where the one goes that it displaces; for
+    /// [`crate::warm`].
+    pub(crate) fn prefetch(&self, key: UpdateKey) {
+        self.index.prefetch(key.0 as u64);
+        self.index.prefetch_displaced(key.0 as u64);
     }
 
     /// Every key with its time, oldest first.

@@ -2,28 +2,28 @@
 //!
 //! With a million orders most of what a command meets is in no cache, and each thing is found through the
 //! one before: index, owner, accounts, order, neighbours. Applied one by one, commands wait for memory
-//! a dozen times each. Here the first things of a whole group are read, then the second ones, and so on:
-//! the processor waits for all reads of a step together, since none needs another one's result.
+//! a dozen times each. Here the first things of a whole group are asked for, then the second ones, and so on:
+//! they are on their way together, and while the last command's are asked for those of the first arrive.
 //!
-//! Nothing changes and nothing is decided: what was read may be outdated when its command is applied, which
-//! then costs time and nothing else. The sums of what was read keep the compiler from leaving the reads out.
-
-use core::hint::black_box;
+//! Nothing changes and nothing is decided: what was found may be outdated when its command is applied, or
+//! never have been what it was taken for, which then costs time and nothing else.
 
 use crate::book::Handle;
 use crate::command::{Command, PlaceLimit};
 use crate::exchange::{Exchange, Market};
 use crate::ids::{MarketId, UserId};
+use crate::order::Side;
+use crate::resting::Kept;
+use crate::updates::UpdateKey;
 
 /// Commands that are read ahead together: enough to hide the time of a read behind the others, few enough
 /// that what was read is still in the nearest cache when it is used.
 pub const GROUP: usize = 16;
 
-/// Reads all of these; that they are asked for one after another without anything between is what makes
-/// memory answer them together.
-pub(crate) fn warmed(reads: impl Iterator<Item = u64>) {
-    black_box(reads.fold(0, |sum, read| sum ^ read));
-}
+/// Orders at the best end of a side that are asked for when a command of the group may take from it. Those
+/// that are left after the group are near already when the next one comes: only those are awaited that
+/// moved up since.
+const MAKERS: usize = 6;
 
 /// What is known so far of one command.
 #[derive(Clone, Copy)]
@@ -35,111 +35,194 @@ enum Lead {
     Order(Handle),
 }
 
+/// The orders at the best end of sides that commands may take from.
+struct Makers<'exchange> {
+    sides: [Option<(&'exchange Market, Side)>; GROUP],
+    handles: [[Handle; MAKERS]; GROUP],
+}
+
+impl<'exchange> Makers<'exchange> {
+    const NONE: Makers<'static> =
+        Makers { sides: [None; GROUP], handles: [[Handle::NONE; MAKERS]; GROUP] };
+
+    /// Asks for the best orders of a side, when that was not done yet.
+    fn add(&mut self, market: &'exchange Market, side: Side) {
+        for (known, handles) in self.sides.iter_mut().zip(&mut self.handles) {
+            match known {
+                Some((other, other_side)) if other.id == market.id && *other_side == side => return,
+                Some(_) => {}
+                None => {
+                    *known = Some((market, side));
+                    for (place, handle) in handles.iter_mut().zip(market.book.handles(side)) {
+                        *place = handle;
+                        market.book.prefetch_order(handle);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Every order, as its market keeps it.
+    fn each(&self, mut visit: impl FnMut(&Market, Handle, u64, &Kept)) {
+        for (known, handles) in self.sides.iter().zip(&self.handles) {
+            let Some((market, _)) = known else { break };
+            for handle in handles.iter().take_while(|handle| **handle != Handle::NONE) {
+                if let Some((id, kept)) = market.book.peek(*handle) {
+                    visit(market, *handle, id, kept);
+                }
+            }
+        }
+    }
+}
+
 impl Exchange {
-    /// Reads what the first [`GROUP`] of these commands will need. To be called before they are applied;
-    /// leaving it out changes nothing but the time.
+    /// Asks memory for what the first [`GROUP`] of these commands will need. To be called before they are
+    /// applied; leaving it out changes nothing but the time.
     pub fn warm<'command>(&self, commands: impl Iterator<Item = &'command Command> + Clone) {
         let commands = commands.take(GROUP);
         let mut leads = [Lead::Nothing; GROUP];
-        let mut sum = 0;
         for (command, order) in commands.clone().zip(self.counters.last_order + 1..) {
-            sum ^= self.warm_indexes(command, order);
+            self.warm_indexes(command, order);
+        }
+        let mut makers = Makers::NONE;
+        for command in commands.clone() {
+            self.warm_makers(command, &mut makers);
         }
         for (command, lead) in commands.clone().zip(&mut leads) {
-            sum ^= self.warm_named(command, lead);
+            self.warm_named(command, lead);
         }
+        makers.each(|market, handle, id, kept| {
+            market.book.prefetch_id(id);
+            self.warm_taken_out(market, handle, kept);
+        });
         for (command, lead) in commands.clone().zip(&mut leads) {
-            sum ^= self.warm_linked(command, lead);
+            self.warm_linked(command, lead);
         }
+        makers.each(|_, _, _, kept| self.warm_accounts(kept.owner));
         for (command, lead) in commands.zip(&leads) {
             if let (Command::CancelOrder(_), Lead::Owner(place)) = (command, lead) {
-                sum ^= self.warm_accounts(*place);
+                self.warm_accounts(*place);
             }
         }
-        black_box(sum);
     }
 
-    /// What a command's own words lead to: lines of the indexes. `order` is about the id that an order will
-    /// get.
-    fn warm_indexes(&self, command: &Command, order: u64) -> u64 {
+    /// What a command's own words lead to: lines of the indexes, and the level of a price. `order` is about
+    /// the id that an order will get.
+    fn warm_indexes(&self, command: &Command, order: u64) {
         match command {
             Command::PlaceLimit(place) => {
-                let book = self.market(place.market).map(|market| &market.book);
-                self.open.warm_index(place.user, place.market)
-                    ^ book.map_or(0, |book| book.warm_arrival(order))
+                self.open.prefetch_index(place.user, place.market);
+                if let Some(market) = self.market(place.market) {
+                    market.book.prefetch_level(place.price);
+                    market.book.prefetch_arrival(order);
+                }
             }
-            Command::PlaceMarket(place) => self.open.warm_index(place.user, place.market),
+            Command::PlaceMarket(place) => self.open.prefetch_index(place.user, place.market),
             Command::CancelOrder(cancel) => {
-                let market = self.market(cancel.market);
-                market.map_or(0, |market| market.book.warm_id(cancel.order.0))
+                if let Some(market) = self.market(cancel.market) {
+                    market.book.prefetch_id(cancel.order.0);
+                }
             }
-            Command::UpdateBalance(update) => self.ledger.warm_index(update.user, update.asset),
-            Command::Change(_) => 0,
+            Command::UpdateBalance(update) => {
+                self.ledger.prefetch_index(update.user, update.asset);
+                if let Some(asset) = self.config().assets.get(usize::from(update.asset.0)) {
+                    let (reason, reason_id) = (&update.reason, update.reason_id);
+                    let key = UpdateKey::new(update.user, &asset.name, reason, reason_id);
+                    self.updates.prefetch(key);
+                }
+            }
+            Command::Change(_) => {}
         }
     }
 
-    /// What the indexes lead to: owners, orders, accounts.
-    fn warm_named(&self, command: &Command, lead: &mut Lead) -> u64 {
+    /// The orders that a command may meet.
+    fn warm_makers<'exchange>(&'exchange self, command: &Command, makers: &mut Makers<'exchange>) {
+        let (market, side, price) = match command {
+            Command::PlaceLimit(place) => (place.market, place.side, Some(place.price)),
+            Command::PlaceMarket(place) => (place.market, place.side, None),
+            _ => return,
+        };
+        let Some(market) = self.market(market) else { return };
+        let other = side.opposite();
+        let Some(best) = market.book.best_price(other) else { return };
+        let is_met = price.is_none_or(|price| match side {
+            Side::Ask => price <= best,
+            Side::Bid => price >= best,
+        });
+        if is_met {
+            makers.add(market, other);
+        }
+    }
+
+    /// What the indexes lead to: owners, orders, accounts, the order that another one will stand behind.
+    fn warm_named(&self, command: &Command, lead: &mut Lead) {
         match command {
-            Command::PlaceLimit(PlaceLimit { user, market, .. }) => {
-                self.warm_owner(*user, *market, lead)
+            Command::PlaceLimit(PlaceLimit { user, market, price, .. }) => {
+                self.warm_owner(*user, *market, lead);
+                if let Some(market) = self.market(*market) {
+                    market.book.prefetch_tail(*price);
+                }
             }
             Command::PlaceMarket(place) => self.warm_owner(place.user, place.market, lead),
             Command::CancelOrder(cancel) => {
-                let Some(market) = self.market(cancel.market) else { return 0 };
-                let Some(handle) = market.book.find(cancel.order.0) else { return 0 };
-                *lead = Lead::Order(handle);
-                let resting = market.book.get(handle);
-                resting.id ^ resting.payload.filled_base as u64 ^ resting.payload.taker_fee_rate
+                if let Some(market) = self.market(cancel.market)
+                    && let Some(handle) = market.book.guess(cancel.order.0)
+                {
+                    *lead = Lead::Order(handle);
+                    market.book.prefetch_order(handle);
+                }
             }
             Command::UpdateBalance(update) => {
-                let account = self.ledger.find(update.user, update.asset);
-                account.map_or(0, |account| self.ledger.warm_account(account))
+                self.ledger.prefetch_guess(update.user, update.asset);
             }
-            Command::Change(_) => 0,
+            Command::Change(_) => {}
         }
     }
 
-    fn warm_owner(&self, user: UserId, market: MarketId, lead: &mut Lead) -> u64 {
-        let Some((place, owner)) = self.open.find(user, market) else {
-            let Some(market) = self.market(market) else { return 0 };
-            return self.ledger.warm_index(user, market.config.base)
-                ^ self.ledger.warm_index(user, market.config.quote);
-        };
-        *lead = Lead::Owner(place);
-        u64::from(owner.count)
+    fn warm_owner(&self, user: UserId, market: MarketId, lead: &mut Lead) {
+        if let Some(place) = self.open.prefetch_guess(user, market) {
+            *lead = Lead::Owner(place);
+        } else if let Some(market) = self.market(market) {
+            self.ledger.prefetch_index(user, market.config.base);
+            self.ledger.prefetch_index(user, market.config.quote);
+        }
     }
 
     /// What owners and orders lead to: accounts, the orders before and behind.
-    fn warm_linked(&self, command: &Command, lead: &mut Lead) -> u64 {
+    fn warm_linked(&self, command: &Command, lead: &mut Lead) {
         match (command, *lead) {
             (Command::PlaceLimit(place), Lead::Owner(owner)) => {
-                let Some(market) = self.market(place.market) else { return 0 };
-                let newest = self.open.at(owner).newest;
-                self.warm_accounts(owner)
-                    ^ market.book.get(newest).payload.taker_fee_rate
-                    ^ market.book.warm_level(place.side, place.price)
+                self.warm_accounts(owner);
+                if let Some(market) = self.market(place.market) {
+                    market.book.prefetch_order(self.open.at(owner).newest);
+                }
             }
             (Command::PlaceMarket(_), Lead::Owner(owner)) => self.warm_accounts(owner),
             (Command::CancelOrder(cancel), Lead::Order(handle)) => {
-                let Some(market) = self.market(cancel.market) else { return 0 };
-                let kept = market.book.get(handle).payload;
-                let listed = [kept.older, kept.newer].into_iter();
-                let listed = listed.filter(|handle| *handle != Handle::NONE);
-                let rates = listed.map(|handle| market.book.get(handle).payload.taker_fee_rate);
-                *lead = Lead::Owner(kept.owner);
-                let owner = self.open.at(kept.owner);
-                market.book.warm_neighbours(handle)
-                    ^ u64::from(owner.count)
-                    ^ rates.fold(0, |sum, rate| sum ^ rate)
+                if let Some(market) = self.market(cancel.market)
+                    && let Some((_, kept)) = market.book.peek(handle)
+                {
+                    self.warm_taken_out(market, handle, kept);
+                    *lead = Lead::Owner(kept.owner);
+                }
             }
-            _ => 0,
+            _ => {}
         }
     }
 
-    fn warm_accounts(&self, owner: u32) -> u64 {
+    /// What taking an order out needs: its owner, its level, and the orders beside it in both lists.
+    fn warm_taken_out(&self, market: &Market, handle: Handle, kept: &Kept) {
+        self.open.prefetch(kept.owner);
+        market.book.prefetch_neighbours(handle);
+        market.book.prefetch_order(kept.older);
+        market.book.prefetch_order(kept.newer);
+    }
+
+    fn warm_accounts(&self, owner: u32) {
         let [base, quote] = self.open.at(owner).hints;
-        self.ledger.warm_account(base) ^ self.ledger.warm_account(quote)
+        self.ledger.prefetch(base);
+        self.ledger.prefetch(quote);
     }
 
     fn market(&self, market: MarketId) -> Option<&Market> {

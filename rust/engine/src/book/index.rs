@@ -13,6 +13,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use viabtc_prefetch::prefetch;
+
 /// Entries of the young generation: 4 KiB. Ids that count up displace the oldest.
 const YOUNG: usize = 256;
 
@@ -113,18 +115,36 @@ impl Index {
         }
     }
 
-    /// Reads the line where an id belongs; what was read, for [`crate::warm`].
+    /// Asks memory for the line where an id belongs; for [`crate::warm`], as what follows.
     #[inline]
-    pub(crate) fn warm(&self, id: u64) -> u64 {
+    pub(crate) fn prefetch(&self, id: u64) {
         let mask = self.lines.len().wrapping_sub(1);
-        self.lines.get(self.home(tag(id)) & mask).map_or(0, |line| u64::from(line.used))
+        if let Some(line) = self.lines.get(self.home(tag(id)) & mask) {
+            prefetch(line);
+        }
     }
 
-    /// As [`Index::warm`], of the entry that a new id displaces from the young generation.
+    /// As [`Index::prefetch`], of the entry that a new id displaces from the young generation.
     #[inline]
-    pub(crate) fn warm_displaced(&self, id: u64) -> u64 {
-        let older = self.young.get(tag(id) as usize % YOUNG);
-        older.map_or(0, |older| self.warm(older.id))
+    pub(crate) fn prefetch_displaced(&self, id: u64) {
+        if let Some(older) = self.young.get(tag(id) as usize % YOUNG)
+            && older.place != u32::MAX
+        {
+            self.prefetch(older.id);
+        }
+    }
+
+    /// The place where an id probably is: nothing but its tag is compared, and only where it belongs.
+    #[inline]
+    pub(crate) fn guess(&self, id: u64) -> Option<u32> {
+        let tag = tag(id);
+        let young = self.young.get(tag as usize % YOUNG)?;
+        if young.id == id && young.place != u32::MAX {
+            return Some(young.place);
+        }
+        let line = self.lines.get(self.home(tag) & self.lines.len().wrapping_sub(1))?;
+        let matches = line.matches(tag);
+        (matches != 0).then(|| line.places[matches.trailing_zeros() as usize])
     }
 
     /// Adds an id that is not there; `is_same` says whether two places hold the same.
