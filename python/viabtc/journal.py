@@ -24,7 +24,14 @@ _COPY_ORDER: Final = ("snapshot-*.snap", "*.sqlite3", "feed-*", "*", "journal-*.
 _STATE: Final = ("journal-*.seg", "snapshot-*.snap")
 """What a directory with a state has at least one of."""
 
-_NOT_COPIED: Final = ("spare-*", "lock", "snapshot-lock", "*.unfinished", "*.sqlite3-*")
+_NOT_COPIED: Final = (
+    "spare-*",
+    "lock",
+    "snapshot-lock",
+    "*.unfinished",
+    "*.obsolete",
+    "*.sqlite3-*",
+)
 """What the next start makes anew, and what a database's own copy already holds."""
 
 

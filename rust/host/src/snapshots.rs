@@ -37,13 +37,14 @@ pub struct SnapshotReport {
 }
 
 /// Makes this process give way to the engine: least priority for processor and disk, and its end when the
-/// process that started it ends. To be called before any other thread is started.
+/// process that started it ends. To be called before any other thread is started. The idle class of disk
+/// access would be less still, but the journal's syncs wait for those of this process, however low its class.
 ///
 /// # Errors
 /// When the system refuses; what it granted until then stays.
 pub fn give_way() -> io::Result<()> {
-    /// The scheduling class of disk access that waits for everybody else. Source: linux/ioprio.h.
-    const IDLE: libc::c_long = 3 << 13;
+    /// The last of the normal class of disk access. Source: linux/ioprio.h.
+    const LAST: libc::c_long = 2 << 13 | 7;
     const THIS_THREAD: libc::c_long = 1;
     const LEAST: libc::c_int = 19;
     // SAFETY: the calls take numbers only, and change nothing but how this process is scheduled and ends.
@@ -51,7 +52,7 @@ pub fn give_way() -> io::Result<()> {
         [
             libc::c_long::from(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)),
             libc::c_long::from(libc::setpriority(libc::PRIO_PROCESS, 0, LEAST)),
-            libc::syscall(libc::SYS_ioprio_set, THIS_THREAD, 0, IDLE),
+            libc::syscall(libc::SYS_ioprio_set, THIS_THREAD, 0, LAST),
         ]
     };
     if granted.iter().any(|result| *result < 0) {
@@ -123,7 +124,7 @@ fn write<S: Storage>(storage: &S, now: i64, pause: Duration) -> Result<SnapshotR
     });
     written?;
     let bytes = writer.finish()?;
-    remove_obsolete(storage, SNAPSHOTS_KEPT, &damaged)?;
+    remove_obsolete(storage, SNAPSHOTS_KEPT, &damaged, pause)?;
     remove_consumed(storage, &FeedPositions::open(storage)?, now - FEED_KEPT_US)?;
     Ok(SnapshotReport { sequence, replayed, bytes, digest })
 }

@@ -6,10 +6,13 @@
 //! | `journal-<number>.seg` | [`Record`]s behind a header | group commit, one sync a batch |
 //! | `spare-<number>.seg` | zeros, ready to become the next segment | ahead, by [`Reserve`]'s thread |
 //! | `snapshot-<sequence>.snap` | opaque bytes with checksums | temporary file, sync, rename |
+//! | `*.obsolete` | what is about to go, and may be shortened already | renamed, cut in pieces, removed |
 //! | `feed-<first sequence>.seg` | records of the feed | unsynced, cut at open |
 //! | `feed-positions` | how far each projection is | temporary file, sync, rename |
 //! | `lock`, `snapshot-lock` | process id of the writer, of the one who makes a snapshot | flock |
-#![forbid(unsafe_code)]
+//!
+//! One call to the system is unsafe, [`File::write_out`].
+#![deny(unsafe_code)]
 
 mod error;
 mod feed;

@@ -20,9 +20,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Bytes of zeros written at once.
 const CHUNK: usize = 1 << 20;
 
-/// Bytes of zeros that are synced at once while nobody waits for them. A segment that is written whole and
-/// then synced held up every commit of the journal beside it by 8 to 19 ms; beside pieces of this size and
-/// pauses of [`PAUSE`] their times were those without.
+/// Bytes of zeros that go to the disk at once while nobody waits for them. A segment that is written whole
+/// and then synced held up every commit of the journal beside it by 8 to 19 ms; beside pieces of this size
+/// and pauses of [`PAUSE`] their times were those without.
 const PIECE: usize = 256 << 10;
 
 /// Between two pieces: 64 MiB take about a second then.
@@ -229,7 +229,7 @@ impl<S: Storage> Shared<S> {
             let count = usize::try_from(self.segment_bytes - offset).unwrap_or(piece).min(piece);
             file.write_at(&zeros[..count], offset).map_err(JournalError::io("write", name))?;
             if is_unhurried {
-                file.sync().map_err(JournalError::io("sync", name))?;
+                file.write_out(offset, count as u64).map_err(JournalError::io("sync", name))?;
             }
             offset += count as u64;
         }

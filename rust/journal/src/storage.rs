@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,9 @@ pub trait File: Send + 'static {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes the content durable.
     fn sync(&self) -> io::Result<()>;
+    /// Waits until the disk has these bytes, in its cache at least, so that a `sync` at the end of a long
+    /// file finds little left to do. Nothing is durable by it.
+    fn write_out(&self, offset: u64, bytes: u64) -> io::Result<()>;
     /// Size in bytes.
     fn size(&self) -> io::Result<u64>;
     /// Cuts or extends with zeros.
@@ -160,6 +164,20 @@ impl File for fs::File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    #[expect(unsafe_code, reason = "no library has this call")]
+    fn write_out(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        const WAIT_FOR_ALL: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+            | libc::SYNC_FILE_RANGE_WRITE
+            | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        let outside = |_| io::Error::from(io::ErrorKind::InvalidInput);
+        let offset = libc::off64_t::try_from(offset).map_err(outside)?;
+        let bytes = libc::off64_t::try_from(bytes).map_err(outside)?;
+        // SAFETY: the call takes numbers only, and the file is open while it is borrowed.
+        let result =
+            unsafe { libc::sync_file_range(self.as_raw_fd(), offset, bytes, WAIT_FOR_ALL) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     fn size(&self) -> io::Result<u64> {

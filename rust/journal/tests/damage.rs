@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::*;
 use viabtc_journal::simulated::SimulatedDisk;
 use viabtc_journal::{
@@ -284,7 +286,7 @@ fn obsolete_files_go_and_recovery_from_the_oldest_snapshot_stays_possible() {
     }
     journal.commit().unwrap();
     drop(journal);
-    assert!(remove_obsolete(&disk, 2, &[]).unwrap() > 0);
+    assert!(remove_obsolete(&disk, 2, &[], Duration::ZERO).unwrap() > 0);
     assert_eq!(open_after(&disk, 64 << 10, 16).unwrap().1, 4);
     assert!(inspect(&disk, 11, &mut |_, _, _| true).is_err());
     let first = first_sequence(&disk).unwrap().unwrap();
@@ -307,7 +309,7 @@ fn a_damaged_snapshot_goes_with_the_next_one_and_is_none_of_the_two_that_stay() 
     drop(journal);
     // As the maker of the one of command 9 saw it.
     let damaged = ["snapshot-00000000000000000006.snap".to_owned()];
-    remove_obsolete(&disk, 2, &damaged).unwrap();
+    remove_obsolete(&disk, 2, &damaged, Duration::ZERO).unwrap();
     disk.edit("snapshot-00000000000000000009.snap", |bytes| bytes[40] ^= 1);
     assert_eq!(recover(&disk, 64 << 10).unwrap().1, 9);
 }

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::*;
 use viabtc_journal::simulated::SimulatedDisk;
 use viabtc_journal::{JournalError, remove_obsolete};
@@ -39,7 +41,7 @@ fn life(disk: &SimulatedDisk, committed: &mut u64) -> Result<(), JournalError> {
         }
         journal.rotate(1)?;
         snapshot(disk, *committed, b"state")?;
-        remove_obsolete(disk, 2, &[])?;
+        remove_obsolete(disk, 2, &[], Duration::ZERO)?;
         write(&mut journal, *committed + 1..=*committed + 1)?;
         journal.commit()?;
         *committed += 1;

@@ -2,9 +2,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::*;
 use viabtc_journal::simulated::SimulatedDisk;
-use viabtc_journal::{Journal, JournalError, inspect, remove_obsolete, segment_name};
+use viabtc_journal::{
+    File, Journal, JournalError, Storage, inspect, remove_obsolete, segment_name,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes of a record beside its payload, as its drawing says.
@@ -96,9 +100,41 @@ fn a_segment_that_holds_one_command_behind_the_snapshot_stays() {
     write(&mut journal, 6..=6).unwrap();
     journal.commit().unwrap();
     drop(journal);
-    remove_obsolete(&disk, 1, &[]).unwrap();
+    remove_obsolete(&disk, 1, &[], Duration::ZERO).unwrap();
     let (_, recovered) = recover(&disk, 64 << 10).unwrap();
     assert_eq!(recovered, 6);
+}
+
+#[test]
+fn a_removal_that_ends_anywhere_is_finished_by_the_next() {
+    /// Takes three steps to give back.
+    const LARGE: u64 = 12 << 20;
+    let disk = SimulatedDisk::new();
+    let (mut journal, _) = open(&disk).unwrap();
+    write(&mut journal, 1..=4).unwrap();
+    journal.rotate(0).unwrap();
+    drop(journal);
+    snapshot(&disk, 4, b"state").unwrap();
+    let left = disk.create("snapshot-00000000000000000003.snap.unfinished").unwrap();
+    left.set_size(LARGE).unwrap();
+    let mut steps = 0;
+    loop {
+        let copy = disk.after_kill();
+        copy.fail_from(steps);
+        let outcome = remove_obsolete(&copy, 1, &[], Duration::ZERO);
+        let found = copy.after_kill();
+        assert_eq!(recover(&found, 64 << 10).unwrap().1, 4, "ended at step {steps}");
+        remove_obsolete(&found, 1, &[], Duration::ZERO).unwrap();
+        let names = found.list().unwrap();
+        let is_left = |name: &String| name.contains("unfinished") || name.contains("obsolete");
+        assert!(!names.iter().any(is_left), "ended at step {steps}: {names:?}");
+        assert!(!names.contains(&segment_name(1)), "ended at step {steps}: {names:?}");
+        if outcome.is_ok() {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps > 12, "each of many steps failed once, not {steps}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::*;
 use viabtc_journal::simulated::SimulatedDisk;
 use viabtc_journal::{Journal, JournalError, Storage, inspect, remove_obsolete, segment_name};
@@ -38,7 +40,7 @@ fn run(
                 journal.rotate(0)?;
                 let content = vec![7; (random.next() % 4000) as usize];
                 snapshot(disk, last, &content)?;
-                remove_obsolete(disk, 2, &[])?;
+                remove_obsolete(disk, 2, &[], Duration::ZERO)?;
             }
             _ => {}
         }
@@ -160,10 +162,10 @@ fn any_part_of_a_removal_may_be_lost() {
     drop(journal);
     // The last operation of the removal is the sync of the directory.
     let copy = disk.after_kill();
-    remove_obsolete(&copy, 2, &[]).unwrap();
+    remove_obsolete(&copy, 2, &[], Duration::ZERO).unwrap();
     let operations = copy.operations() - disk.operations();
     disk.fail_operation(operations - 1);
-    assert!(remove_obsolete(&disk, 2, &[]).is_err());
+    assert!(remove_obsolete(&disk, 2, &[], Duration::ZERO).is_err());
     disk.heal();
     let gone = 40 - disk.list().unwrap().len();
     assert!(gone > 5);
