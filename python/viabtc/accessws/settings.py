@@ -82,8 +82,8 @@ def _read(root: Section) -> AccesswsSettings:
         hub=_read_hub(root, server, own),
         paces=Paces(**{name: _interval(root, name) for name in Paces.__dataclass_fields__}),
         timeout_s=root.seconds("backend_timeout", 1.0, low=0.001, high=3600),
-        auth_url=_url(root, "auth_url"),
-        sign_url=_url(root, "sign_url"),
+        auth_url=root.url("auth_url"),
+        sign_url=root.url("sign_url"),
         recheck_s=own.seconds("auth_recheck", 0, low=0, high=3600),
         monitor=monitor.place("bind"),
         orders=orders,
@@ -185,10 +185,3 @@ def _depth_intervals(root: Section) -> list[str]:
         root.problem("depth_merge", "is no list of texts", 'a list such as ["0", "0.01"]')
         return []
     return list(intervals or ())
-
-
-def _url(root: Section, name: str) -> str:
-    url = root.text(name)
-    if url and not url.startswith(("http://", "https://")):
-        root.problem(name, f'is "{url[:60]}"', "an http:// or https:// address")
-    return url

@@ -61,17 +61,19 @@ async def listening(
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
-        # A record that is too long or none at all ends the connection.
-        with contextlib.suppress(asyncio.LimitOverrunError, EOFError, ConnectionError):
-            while connections <= CONNECTIONS_MAX and (line := await reader.readuntil(b"\n")):
-                alert = read_alert(line)
-                if alert is None:
-                    counters.refused += 1
-                    break
-                counters.received += 1
-                take(alert)
-        connections -= 1
-        writer.close()
+        try:
+            # A record that is too long or none at all ends the connection.
+            with contextlib.suppress(asyncio.LimitOverrunError, EOFError, OSError):
+                while connections <= CONNECTIONS_MAX and (line := await reader.readuntil(b"\n")):
+                    alert = read_alert(line)
+                    if alert is None:
+                        counters.refused += 1
+                        break
+                    counters.received += 1
+                    take(alert)
+        finally:
+            connections -= 1
+            writer.close()
 
     loop = asyncio.get_running_loop()
     bound = []
@@ -88,7 +90,8 @@ async def listening(
                     _widen(transport.get_extra_info("socket"))
                     name = transport.get_extra_info("sockname")
                 else:
-                    server = await asyncio.start_server(talk, host, port, limit=bytes_max)
+                    # The limit does not count the line's end.
+                    server = await asyncio.start_server(talk, host, port, limit=bytes_max - 1)
                     stack.callback(server.close)
                     name = server.sockets[0].getsockname()
             except OSError as error:

@@ -57,7 +57,8 @@ async def _open(settings: AlertcenterSettings, log: Any) -> AsyncIterator[AlertP
     async with contextlib.AsyncExitStack() as stack:
         redis = await stack.enter_async_context(open_redis(settings.redis))
         keeper = Keeper(redis, settings.spool, log)
-        sender = Sender(settings.sender, redis, log)
+        cutting = await stack.enter_async_context(open_redis(settings.redis, is_once=True))
+        sender = Sender(settings.sender, cutting, log)
         works = [keeper.run()]
         if settings.sender.is_any:
             works.append(sender.run())

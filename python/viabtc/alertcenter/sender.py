@@ -1,24 +1,24 @@
 """Alerts to people: grouped, at most one message in an interval, none thrown away.
 
-Alerts stay in the list until they were sent, so that an end of this process sends one twice rather
-than not at all.
+Alerts stay in the list until every way has sent them, so that an end of this process sends one
+twice rather than not at all. A way that fails keeps no other waiting.
 """
 
 import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiosmtplib
 import httpx
+from redis.exceptions import RedisError
 
 from viabtc.alertcenter.keeper import KEY
 from viabtc.alertcenter.settings import SenderSettings, SmtpSettings
-from viabtc.edges.redis import Unreachable
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -70,9 +70,13 @@ def compose(alerts: list[str]) -> tuple[str, str]:
 Way = Callable[[str, str], Awaitable[None]]
 
 
+_Failures: Final = (aiosmtplib.SMTPException, httpx.HTTPError, OSError, TimeoutError)
+"""What sending may end in; trying again later may succeed."""
+
+
 @dataclass(slots=True)
 class Counters:
-    """What was sent."""
+    """What was sent, by all ways together."""
 
     messages: int = 0
     alerts: int = 0
@@ -80,80 +84,104 @@ class Counters:
     failures: int = 0
 
 
-@dataclass(slots=True)
 class Sender:
-    """Sends what stands in the list."""
+    """Sends what stands in the list.
 
-    settings: SenderSettings
-    redis: "Redis"
-    log: Any
-    counters: Counters = field(default_factory=Counters)
+    Args:
+        settings: By which ways.
+        redis: A client that repeats no command by itself: a list that is cut twice loses alerts.
+        log: Of the service.
+    """
+
+    def __init__(self, settings: SenderSettings, redis: "Redis", log: Any) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._log = log
+        self._sent: dict[str, int] = {}
+        """Alerts at the head of the list that a way has sent, and another has not."""
+        self._list = asyncio.Lock()
+        """Held while the list and `_sent` are looked at or changed together."""
+        self.counters = Counters()
 
     async def run(self) -> None:
         """Sends until it is cancelled."""
         ways = self._ways()
-        while True:
-            sent = False
-            try:
-                sent = await self._round(ways)
-            except Unreachable as error:
-                self.log.warning("redis cannot be reached; alerts wait", reason=str(error))
-            await asyncio.sleep(self.settings.interval_s if sent else _LOOK_S)
+        self._sent = dict.fromkeys(ways, 0)
+        async with asyncio.TaskGroup() as tasks:
+            for name, send in ways.items():
+                tasks.create_task(self._serve(name, send))
 
     async def beat(self) -> None:
         """Asks for the heartbeat's address once a minute until it is cancelled."""
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
             while True:
                 try:
-                    await client.get(self.settings.heartbeat)
+                    await client.get(self._settings.heartbeat)
                 except httpx.HTTPError as error:
-                    self.log.warning("the heartbeat was not heard", reason=repr(error))
+                    self._log.warning("the heartbeat was not heard", reason=repr(error))
                 await asyncio.sleep(HEARTBEAT_S)
 
-    async def _round(self, ways: dict[str, Way]) -> bool:
-        """Sends one message of all that waits; whether there was something to send."""
-        waiting = [str(alert) for alert in await self.redis.lrange(KEY, 0, BATCH_MAX - 1)]
-        if not waiting:
-            return False
+    async def _serve(self, name: str, send: Way) -> None:
+        """Sends by one way, and tries again for as long as it takes."""
+        while True:
+            is_done = False
+            try:
+                is_done = await self._round(name, send)
+            except RedisError as error:
+                self._log.warning("redis cannot be reached; alerts wait", reason=str(error))
+            except _Failures as error:
+                is_done = True
+                self.counters.failures += 1
+                self._log.warning("alerts could not be sent", way=name, reason=repr(error))
+            await asyncio.sleep(self._settings.interval_s if is_done else _LOOK_S)
+
+    async def _round(self, name: str, send: Way) -> bool:
+        """Sends one message of all that waits for a way; whether there was something to send."""
+        async with self._list:
+            start = self._sent[name]
+            found = await self._redis.lrange(KEY, start, start + BATCH_MAX - 1)
+        waiting = [_text(alert) for alert in found]
         now = time.time()
         alerts = [alert for alert in waiting if not self._is_silenced(alert, now)]
-        self.counters.silenced += len(waiting) - len(alerts)
         if alerts:
-            await self._deliver(ways, *compose(alerts))
+            await send(*compose(alerts))
             self.counters.messages += 1
             self.counters.alerts += len(alerts)
-        await self.redis.ltrim(KEY, len(waiting), -1)
+        self.counters.silenced += len(waiting) - len(alerts)
+        if waiting:
+            await self._forget(name, len(waiting))
         return bool(alerts)
 
-    async def _deliver(self, ways: dict[str, Way], subject: str, text: str) -> None:
-        """Sends by every way; tries again, for as long as it takes, those that failed."""
-        undone = dict(ways)
-        while undone:
-            for name, send in list(undone.items()):
-                try:
-                    await send(subject, text)
-                    del undone[name]
-                except (aiosmtplib.SMTPException, httpx.HTTPError, OSError, TimeoutError) as error:
-                    self.counters.failures += 1
-                    self.log.warning("alerts could not be sent", way=name, reason=repr(error))
-            if undone:
-                await asyncio.sleep(self.settings.interval_s)
+    async def _forget(self, name: str, count: int) -> None:
+        """Notes that a way has sent so many more, and removes what all have sent."""
+        async with self._list:
+            self._sent[name] += count
+            done = min(self._sent.values())
+            if done:
+                # Before the answer is known: if it is lost and nothing was removed, those that are
+                # at the head now are sent again.
+                self._sent = {way: sent - done for way, sent in self._sent.items()}
+                await self._redis.ltrim(KEY, done, -1)
 
     def _is_silenced(self, alert: str, now: float) -> bool:
         return any(
-            silence.text in alert and now < silence.until_s for silence in self.settings.silences
+            silence.text in alert and now < silence.until_s for silence in self._settings.silences
         )
 
     def _ways(self) -> dict[str, Way]:
         ways: dict[str, Way] = {}
-        if self.settings.smtp is not None:
-            smtp = self.settings.smtp
+        if self._settings.smtp is not None:
+            smtp = self._settings.smtp
             ways["smtp"] = lambda subject, text: _mail(smtp, subject, text)
-        if self.settings.webhook:
-            ways["webhook"] = lambda subject, text: _post(self.settings.webhook, subject, text)
-        if self.settings.command:
-            ways["command"] = lambda subject, text: _call(self.settings.command, subject, text)
+        if self._settings.webhook:
+            ways["webhook"] = lambda subject, text: _post(self._settings.webhook, subject, text)
+        if self._settings.command:
+            ways["command"] = lambda subject, text: _call(self._settings.command, subject, text)
         return ways
+
+
+def _text(alert: bytes | str) -> str:
+    return alert.decode(errors="replace") if isinstance(alert, bytes) else alert
 
 
 async def _mail(smtp: SmtpSettings, subject: str, text: str) -> None:

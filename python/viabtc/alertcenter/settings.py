@@ -1,17 +1,22 @@
 """The alert centre's configuration file: the original's keys, and senders under `viabtc`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from viabtc.edges.redis import RedisSettings
 from viabtc.protocol.addresses import Place
+from viabtc.service.logfile import Rotation
 from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, read_file
 from viabtc.service.stores import read_redis
 
 CONTROL: Final = "127.0.0.1:9105"
 """Address of the control app when the file names none."""
+
+ROTATION: Final = Rotation("day", bytes_max=100 << 20, count=10, keep=7)
+"""Of the log, as far as the file does not say. Source: ac_main.c, which does not let it say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def read_alertcenter(path: Path) -> tuple[AlertcenterSettings, Findings]:
 
 
 def _read(root: Section, path: Path) -> AlertcenterSettings:
-    common = read_common(root, CONTROL, has_alert=False)
+    common = read_common(root, CONTROL, has_alert=False, rotation=ROTATION, has_pid=False)
     server = root.section("svr")
     own = root.section("viabtc", is_required=False)
     own.leave("control", "log_format", "audit_log")
@@ -103,8 +108,8 @@ def _read_sender(own: Section) -> SenderSettings:
         section = own.section("smtp")
         smtp = SmtpSettings(
             place=section.remote_place("addr"),
-            sender=section.text("from"),
-            recipients=section.texts("to"),
+            sender=_mailbox(section, "from", section.text("from")),
+            recipients=_recipients(section),
             starttls=section.flag("starttls", default=True),
             user=section.text("user", ""),
             password_file=section.text("password_file", ""),
@@ -117,9 +122,24 @@ def _read_sender(own: Section) -> SenderSettings:
         section.close()
     return SenderSettings(
         smtp=smtp,
-        webhook=own.text("webhook", ""),
+        webhook=own.url("webhook", ""),
         command=own.texts("command", ()),
         interval_s=own.seconds("mail_interval_s", 60, low=1, high=86_400),
         silences=tuple(silences),
-        heartbeat=own.text("heartbeat", ""),
+        heartbeat=own.url("heartbeat", ""),
     )
+
+
+def _recipients(section: Section) -> tuple[str, ...]:
+    recipients = section.texts("to")
+    if "to" in section.data and not recipients:
+        section.problem("to", "is []", "a list of at least one mail address")
+    return tuple(_mailbox(section, "to", text) for text in recipients)
+
+
+def _mailbox(section: Section, name: str, text: str) -> str:
+    """Notes what no mail can be sent to: it would be found out with the first alert."""
+    local, _, domain = text.rpartition("@")
+    if text and not (local and domain and text.isascii() and text.isprintable()):
+        section.problem(name, f"is {json.dumps(text)[:60]}", "a mail address")
+    return text

@@ -50,27 +50,37 @@ class Common:
     core_limit: int = 0
 
 
-def read_common(root: Section, control: str, *, has_alert: bool = True) -> Common:
+def read_common(
+    root: Section,
+    control: str,
+    *,
+    has_alert: bool = True,
+    rotation: Rotation | None = None,
+    has_pid: bool = True,
+) -> Common:
     """Reads `process`, `log`, `alert`, and of `viabtc` what all have.
 
     Args:
         root: The whole file.
         control: Address of the control app when the file names none.
         has_alert: Whether the service sends alerts; the alert centre does not.
+        rotation: When log files end, as far as the file does not say.
+        has_pid: Whether a log line names its process when the file does not say.
     """
+    usual = rotation or Rotation()
     process = root.section("process", is_required=False)
     limits = (process.integer("file_limit", 0), process.integer("core_limit", 0))
     process.close()
     log = root.section("log")
     path, levels = log.text("path"), frozenset(read_levels(log.text("flag")))
-    shift = log.text("shift", "size").lower()
+    shift = log.text("shift", usual.shift).lower()
     rotation = Rotation(
         shift if shift in {"size", "min", "hour"} else "day",
-        bytes_max=log.integer("max", 100_000_000),
-        count=log.integer("num", 100),
-        keep=log.integer("keep", 7),
+        bytes_max=log.integer("max", usual.bytes_max),
+        count=log.integer("num", usual.count),
+        keep=log.integer("keep", usual.keep),
     )
-    has_pid = log.flag("pid", default=True)
+    has_pid = log.flag("pid", default=has_pid)
     log.idle("files are shifted without a process of their own", "fork")
     log.close()
     alert = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from viabtc.protocol.addresses import SOCKET_TYPES, Place, is_address, read_place, read_port
 
@@ -94,6 +95,13 @@ class Section:
             return value
         self._wrong(name, value, "a string")
         return ""
+
+    def url(self, name: str, default: object = REQUIRED) -> str:
+        """An address of HTTP or HTTPS; an empty text for none."""
+        value = self.text(name, default)
+        if value and not _is_url(value):
+            self._wrong(name, value, "an http:// or https:// address")
+        return value
 
     def texts(self, name: str, default: object = REQUIRED) -> tuple[str, ...]:
         """A list of strings."""
@@ -280,6 +288,17 @@ def read_file(path: Path, read: Callable[[Section], T]) -> tuple[T, Findings]:
     if findings.problems:
         raise SettingsError(str(path), findings.problems)
     return settings, findings
+
+
+def _is_url(text: str) -> bool:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        # A port that is none raises when it is asked for.
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _example(kind: str) -> str:
