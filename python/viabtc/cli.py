@@ -129,11 +129,11 @@ def matchengine(
     leave(run_service(replace(service, read=read), config))
 
 
-def start_in_background(service: str) -> int:
-    """What `<service>.exe` does; the exit code."""
+def start_in_background(service: str, pid_file: Path) -> int:
+    """What `<service>.exe` does; the exit code. One runs for each file with a process number."""
     from viabtc.service.background import start
 
-    return start(load_service(service), sys.argv[1:])
+    return start(load_service(service), sys.argv[1:], pid_file)
 
 
 @app.command()

@@ -1,11 +1,13 @@
 """`viabtc install`: the original's folders, programs and scripts, for machines without systemd."""
 
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from viabtc.protocol.addresses import read_place
 from viabtc.service.failure import StartFailure
 from viabtc.service.settings import load
 
@@ -14,10 +16,13 @@ FOLDERS: Final = ("bin", "log", "conf", "shell")
 PROGRAM: Final = """#!{python}
 # {name}, as the original is started: `{name}.exe CONFIG` comes back when it runs in the background.
 import sys
+from pathlib import Path
 
 from viabtc.cli import start_in_background
 
-sys.exit(start_in_background("{name}"))
+# Where the scripts look for it, wherever the log is written.
+home = Path(__file__).resolve().parents[1]
+sys.exit(start_in_background("{name}", home / "log" / "{name}.pid"))
 """
 
 RESTART: Final = """#!/bin/sh
@@ -41,11 +46,14 @@ CHECK_ALIVE: Final = """#!/bin/sh
 cd "$(dirname "$0")/../bin" || exit 1
 pid=$(cat ../log/{name}.pid 2>/dev/null)
 if [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = {name}.exe ] &&
-    {python} -c 'import socket; socket.create_connection(("{host}", {port}), 5)' 2> /dev/null; then
+    {python} -m viabtc.install ../conf/config.json {control} 2> /dev/null; then
     exit 0
 fi
 exec ../shell/restart.sh
 """
+
+PATIENCE_S: Final = 5.0
+"""How long a control port may take to accept."""
 
 
 def install(prefix: Path, controls: Mapping[str, str], samples: Path | None) -> int:
@@ -69,8 +77,7 @@ def install(prefix: Path, controls: Mapping[str, str], samples: Path | None) -> 
             sample = None if samples is None else samples / f"{name}.json"
             if not config.exists() and sample is not None and sample.exists():
                 _write(config, _with_log(load(sample), home / "log" / name), 0o600)
-            host, _, port = _control(config, control).rpartition(":")
-            words = {"name": name, "python": sys.executable, "host": host, "port": port}
+            words = {"name": name, "python": sys.executable, "control": control}
             _write(home / "bin" / f"{name}.exe", PROGRAM.format(**words), 0o755)
             _write(home / "shell" / "restart.sh", RESTART.format(**words), 0o755)
             _write(home / "shell" / "check_alive.sh", CHECK_ALIVE.format(**words), 0o755)
@@ -90,12 +97,29 @@ def _with_log(config: dict[str, Any], path: Path) -> str:
     return json.dumps(config, indent=4) + "\n"
 
 
-def _control(config: Path, default: str) -> str:
-    """Where the service can be asked how it is."""
-    own = load(config).get("viabtc", {}) if config.exists() else {}
-    return str(own.get("control", default))
+def answers(config: Path, default: str) -> bool:
+    """Whether the control port that a file names accepts; True when the file wants none.
+
+    Args:
+        config: The file, as it is now.
+        default: The port when the file does not say.
+    """
+    own = load(config).get("viabtc", {})
+    control = own.get("control", default)
+    place = read_place(control)
+    if place is None:
+        return not control
+    try:
+        socket.create_connection(place, PATIENCE_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _write(path: Path, text: str, mode: int) -> None:
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
+
+
+if __name__ == "__main__":
+    sys.exit(not answers(Path(sys.argv[1]), sys.argv[2]))

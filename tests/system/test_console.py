@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.processes import Server, start_matchengine
+from harness.processes import Reserved, Server, start_matchengine
 from harness.rpc import Client
 
 UPDATE, PUT_LIMIT = 102, 201
@@ -85,6 +85,28 @@ def test_status_has_its_eight_lines(terminal: Terminal) -> None:
         "message orders pending: 0\n"
         "message balances pending: 0\n"
     )
+
+
+def test_status_says_what_the_topics_have_not_taken(
+    tmp_path: Path, golden_config: dict[str, Any]
+) -> None:
+    nowhere = Reserved()
+    server = start_matchengine(tmp_path, {**golden_config, "brokers": nowhere.place})
+    with Client(server.place("rpc")) as client:
+        client.result(UPDATE, 1, "BTC", "fund", 1, "1", {})
+        client.result(UPDATE, 1, "BTC", "fund", 2, "1", {})
+    terminal = Terminal(server)
+    pending = [line for line in terminal.ask("status").splitlines() if "pending" in line]
+    assert pending == [
+        "operlog pending: 0",
+        "history pending 0",
+        "message deals pending: 2",
+        "message orders pending: 2",
+        "message balances pending: 2",
+    ]
+    terminal.close()
+    assert server.stop() == 0, server.said()
+    nowhere.close()
 
 
 def test_balances_of_a_user_are_in_order_of_assets_and_raw(terminal: Terminal) -> None:

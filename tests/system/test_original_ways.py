@@ -24,6 +24,10 @@ DEADLINE_S: Final = 20.0
 START: Final = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:.]{15}\] \[\d+\] \[vip\]run\.py:\d+\(serve\): ")
 """A line as the original's, of the level that is always written."""
 
+BANNER: Final = re.compile(
+    rf"process: {NAME} version: \d+\.\d+\.\d+, compile date: \w{{3}} [ \d]\d \d{{4}} [\d:]{{8}}\n"
+)
+
 
 def until(is_so: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
@@ -120,6 +124,7 @@ def test_a_program_goes_to_the_background_and_is_found_by_its_name(layout: Layou
     assert layout.run(f"bin/{NAME}.exe")[0] == 1
     code, said = layout.run(f"bin/{NAME}.exe", "../conf/config.json")
     assert code == 0, said
+    assert BANNER.match(said), said
     until(layout.answers, "the monitor port")
     until(lambda: "server start" in layout.log(), "readiness")
     for pid in (layout.pid(), layout.child()):
@@ -134,10 +139,16 @@ def test_a_program_goes_to_the_background_and_is_found_by_its_name(layout: Layou
     asked = urllib.request.Request(control, body, {"Content-Type": kind}, method="PUT")
     with urllib.request.urlopen(asked, timeout=DEADLINE_S) as answer:
         assert json.load(answer) == {"levels": ["fatal", "info"]}
-    os.kill(layout.child(), signal.SIGINT)
-    os.kill(layout.child(), signal.SIGUSR1)
+    watch, child = layout.pid(), layout.child()
+    os.kill(child, signal.SIGINT)
+    for number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1):
+        # As killall does, which finds both by their name.
+        os.kill(watch, number)
+        os.kill(child, number)
     until(lambda: "SIGUSR1" in layout.log(), "the signal in the log")
-    watch = layout.pid()
+    assert (layout.pid(), layout.child()) == (watch, child)
+    state = Path(f"/proc/{watch}/status").read_text()
+    assert "(stopped)" not in state
     os.kill(watch, signal.SIGQUIT)
     until(lambda: not Path(f"/proc/{watch}").exists(), "an orderly end")
     assert "server stop" in layout.log()
@@ -169,6 +180,54 @@ def test_scripts_restart_what_runs_and_start_what_does_not(layout: Layout) -> No
     assert layout.run("shell/restart.sh")[0] == 0
     assert layout.pid() != first
     until(layout.answers, "the monitor port")
+
+
+def test_the_start_is_told_on_standard_error(layout: Layout) -> None:
+    with (layout.home / "out").open("w") as out, (layout.home / "err").open("w") as err:
+        program = [str(layout.home / "bin" / f"{NAME}.exe"), "../conf/config.json"]
+        subprocess.run(program, cwd=layout.home / "bin", stdout=out, stderr=err, check=True)
+        until(lambda: (layout.home / "err").read_text() == "server start\n", "the line")
+    assert "server start" not in (layout.home / "out").read_text()
+
+
+def test_scripts_find_what_runs_when_its_log_is_elsewhere(layout: Layout, tmp_path: Path) -> None:
+    config = layout.home / "conf" / "config.json"
+    log = {**layout.config["log"], "path": str(tmp_path / NAME)}
+    config.write_text(json.dumps({**layout.config, "log": log}))
+    assert layout.run(f"bin/{NAME}.exe", "../conf/config.json")[0] == 0
+    until(layout.answers, "the monitor port")
+    first = layout.pid()
+    code, said = layout.run("shell/restart.sh")
+    assert code == 0, said
+    assert layout.pid() != first
+    assert list(tmp_path.glob(f"{NAME}.*.log"))
+
+
+@pytest.mark.parametrize("control", ["", "tcp@{place}"])
+def test_what_runs_is_left_alone_however_its_control_port_is_written(
+    layout: Layout, control: str
+) -> None:
+    config = layout.home / "conf" / "config.json"
+    own = {**layout.config["viabtc"], "control": control.format(place=layout.control.place)}
+    log = {**layout.config["log"], "path": f"../log/{NAME}"}
+    config.write_text(json.dumps({**layout.config, "log": log, "viabtc": own}))
+    assert layout.run("shell/check_alive.sh")[0] == 0
+    until(lambda: "server start" in layout.log(), "the start")
+    first = layout.pid()
+    assert layout.run("shell/check_alive.sh")[0] == 0
+    assert layout.pid() == first
+
+
+def test_a_limit_that_cannot_be_raised_is_said_before_anything_goes_to_the_background(
+    layout: Layout,
+) -> None:
+    config = layout.home / "conf" / "config.json"
+    limits = {"file_limit": 2**32 - 1}
+    config.write_text(json.dumps({**layout.config, "process": limits}))
+    code, said = layout.run(f"bin/{NAME}.exe", "../conf/config.json")
+    assert code == 1
+    assert "process.file_limit is 4294967295" in said
+    assert not (layout.home / "log" / f"{NAME}.pid").exists()
 
 
 def test_what_is_wrong_with_a_file_is_said_before_anything_goes_to_the_background(

@@ -21,9 +21,22 @@ _MARKETS: Final = "{:<10} {:<10} {:<20} {:<10} {:<20}"
 class Console:
     """Answers lines from an engine."""
 
-    def __init__(self, engine: _core.Engine, make_slice: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: _core.Engine,
+        make_slice: Callable[[], None],
+        pending: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        """A console.
+
+        Args:
+            engine: That is asked.
+            make_slice: Called for `makeslice`.
+            pending: How many commands `operlog`, `history` or `topics` has not taken yet.
+        """
         self._engine = engine
         self._make_slice = make_slice
+        self._pending = pending
 
     def answer(self, line: str) -> str:
         """The reply to a line; empty for none."""
@@ -64,15 +77,17 @@ class Console:
 
     def _status(self) -> list[str]:
         status = self._engine.status()
+        # All three topics are sent together.
+        messages = self._pending("topics")
         return [
             f"order last ID: {status['order_id']}",
             f"deals last ID: {status['deal_id']}",
             f"operlog last ID: {status['operlog_id']}",
-            "operlog pending: 0",
-            "history pending 0",
-            "message deals pending: 0",
-            "message orders pending: 0",
-            "message balances pending: 0",
+            f"operlog pending: {self._pending('operlog')}",
+            f"history pending {self._pending('history')}",
+            f"message deals pending: {messages}",
+            f"message orders pending: {messages}",
+            f"message balances pending: {messages}",
         ]
 
     def _balances(self, rows: list[tuple[int, str, str, str]]) -> list[str]:

@@ -47,11 +47,11 @@ class EnginePart(run.Part):
         rpc: _core.RpcServer,
         snapshots: Snapshots,
         watch: Watch,
-        console: Place | None,
     ) -> None:
         self.engine = engine
         self.rpc = rpc
-        self.console = console
+        self.console: Place | None = None
+        """Where it listens, if there is one."""
         self.projections: dict[str, Projection] = {}
         self.awaited: Projection | None = None
         """The one that acknowledges writes, if one does."""
@@ -61,6 +61,11 @@ class EnginePart(run.Part):
     def is_alive(self) -> bool:
         is_fenced = any(projection.is_fenced for projection in self.projections.values())
         return super().is_alive() and self.engine.is_alive() and not is_fenced
+
+    def pending(self, name: str) -> int:
+        """Commands that a projection has not taken yet; 0 for one that nobody writes."""
+        projection = self.projections.get(name)
+        return 0 if projection is None else projection.lag()
 
     def ports(self) -> Sequence[run.Port]:
         return (self.rpc,)
@@ -187,11 +192,11 @@ async def open_engine(
         snapshots = Snapshots(engine, settings, log)
         watch = Watch(engine, snapshots, log)
         tasks = run.start_tasks(stack, snapshots.run(), watch.run())
-        place = None
-        if console is not None:
-            place = await _open_console(Console(engine, snapshots.ask), console, stack)
-        part = EnginePart(engine, server, snapshots, watch, place)
+        part = EnginePart(engine, server, snapshots, watch)
         part.tasks = tasks
+        if console is not None:
+            answering = Console(engine, snapshots.ask, part.pending)
+            part.console = await _open_console(answering, console, stack)
         yield part
 
 

@@ -4,13 +4,15 @@ import fcntl
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from viabtc import __version__
+from viabtc import __version__, _core
 from viabtc.service import logs, run
 from viabtc.service.failure import EXIT_FAULT, EXIT_OK, StartFailure
+from viabtc.service.sections import raise_limits
 from viabtc.service.settings import SettingsError
 from viabtc.service.watch import Watch
 
@@ -18,21 +20,24 @@ if TYPE_CHECKING:
     from viabtc.service.run import HasCommon, Service
 
 
-def start(service: "Service[HasCommon]", arguments: Sequence[str]) -> int:
+def start(service: "Service[HasCommon]", arguments: Sequence[str], pid_file: Path) -> int:
     """`<service>.exe CONFIG`; the exit code of the part that stays in the foreground.
 
-    What is wrong with the configuration is said before anything goes to the background. Working
-    directory and standard streams are kept, so that a failure behind that is seen too.
+    What is wrong with the configuration, its limits or its log is said before anything goes to the
+    background. Working directory and standard streams are kept, so that a failure behind that is
+    seen too.
     """
     if len(arguments) != 1:
         print(f"usage: {service.name}.exe CONFIG", file=sys.stderr)
         return EXIT_FAULT
-    print(f"{service.name}.exe, viabtc {__version__}", flush=True)
+    compiled = time.strftime("%b %e %Y %T", time.localtime(Path(_core.__file__).stat().st_mtime))
+    print(f"process: {service.name} version: {__version__}, compile date: {compiled}", flush=True)
     path = Path(arguments[0])
     try:
         common = service.read(path)[0].common
-        base = common.log.path or service.name
-        lock = _lock(Path(f"{base}.pid"), service.name)
+        raise_limits(common)
+        written = logs.set_up(service.name, common.log, common.alert)
+        lock = _lock(pid_file, service.name)
     except SettingsError as error:
         for problem in error.problems:
             print(f"{error.file}: {problem}", file=sys.stderr)
@@ -47,7 +52,7 @@ def start(service: "Service[HasCommon]", arguments: Sequence[str]) -> int:
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()
-    os._exit(watch(service, path))
+    os._exit(_watch(service, path, written))
 
 
 def watch(service: "Service[HasCommon]", path: Path) -> int:
@@ -57,7 +62,13 @@ def watch(service: "Service[HasCommon]", path: Path) -> int:
         SettingsError, StartFailure: the file, or the log, cannot be used.
     """
     common = service.read(path)[0].common
-    written = logs.set_up(service.name, common.log, common.alert)
+    return _watch(service, path, logs.set_up(service.name, common.log, common.alert))
+
+
+def _watch(service: "Service[HasCommon]", path: Path, written: logs.Logs) -> int:
+    for number in run.NOTED_SIGNALS:
+        # They are for the service; who sends them by name sends them to us as well.
+        signal.signal(number, signal.SIG_IGN)
 
     def serve() -> int:
         try:
@@ -85,7 +96,5 @@ def _lock(path: Path, name: str) -> TextIO:
     except BlockingIOError as error:
         raise StartFailure(f"process: {name} exist", f"stop it: its number is in {path}") from error
     except OSError as error:
-        raise StartFailure(
-            f"{path} cannot be made: {error.strerror}", "make the directory of log.path"
-        ) from error
+        raise StartFailure(f"{path} cannot be made: {error.strerror}", "make its folder") from error
     return file

@@ -61,6 +61,7 @@ class LogFile:
         self._fd: int | None = None
         self._size = 0
         self._looked_s = 0.0
+        self._opened: Callable[[int], object] | None = None
         self._open(self._name_now())
 
     def write(self, text: str) -> None:
@@ -76,6 +77,13 @@ class LogFile:
                 self._size += len(data)
             except OSError:
                 self.lost += 1
+
+    def on_open(self, opened: Callable[[int], object]) -> None:
+        """Calls `opened` with the descriptor of the file, now and of each that follows it."""
+        with self._lock:
+            self._opened = opened
+            if self._fd is not None:
+                opened(self._fd)
 
     def flush(self) -> None:
         """Nothing waits: a line is with the system when it was written."""
@@ -110,6 +118,8 @@ class LogFile:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._fd = os.open(name, flags, MODE)
         self._size = os.fstat(self._fd).st_size
+        if self._opened is not None:
+            self._opened(self._fd)
 
     def _shut(self) -> None:
         if self._fd is not None:

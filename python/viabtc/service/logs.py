@@ -4,6 +4,7 @@ A service that was started from an original's file writes the original's lines.
 """
 
 import contextlib
+import faulthandler
 import logging
 import os
 import socket
@@ -16,7 +17,7 @@ import structlog
 
 from viabtc.protocol.alert import write_alert
 from viabtc.protocol.logline import VIP, format_line, one_less, one_more
-from viabtc.service.logfile import open_log
+from viabtc.service.logfile import LogFile, open_log
 from viabtc.service.sections import AlertSettings, LogSettings
 
 TERMINAL: Final = LogSettings(None, frozenset({"fatal", "error", "warn", "info"}), form="text")
@@ -53,9 +54,22 @@ class Logs:
         levels: The enabled ones, in the original's words.
     """
 
-    def __init__(self, log: structlog.stdlib.BoundLogger, levels: set[str]) -> None:
+    def __init__(
+        self, log: structlog.stdlib.BoundLogger, levels: set[str], traces: LogFile | None
+    ) -> None:
         self.log = log
         self.levels = levels
+        self._traces = traces
+
+    def trace_crashes(self) -> None:
+        """Has the stacks of all threads written when a signal such as SIGSEGV or SIGABRT ends us.
+
+        They are no JSON: only a log of the original's lines gets them, else standard error does.
+        """
+        if self._traces is None:
+            faulthandler.enable()
+        else:
+            self._traces.on_open(faulthandler.enable)
 
     def set_levels(self, levels: set[str]) -> None:
         """Writes these levels from now on, and says so."""
@@ -122,6 +136,8 @@ class _Original:
 
     def __call__(self, _: object, method: str, line: Line) -> str:
         level = VIP if line.pop("vip", False) else _WORDS[method]
+        # The file is that of one service.
+        line.pop("service", None)
         text = _words(line).replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
         # The process is asked anew: a log may be set up before a fork.
         pid = os.getpid() if self._has_pid else None
@@ -133,9 +149,11 @@ def _place(line: Line) -> str:
 
 
 def _words(line: Line) -> str:
-    left_out = {"event", "level", "filename", "lineno", "func_name", "timestamp", "vip"}
+    left_out = {"event", "text", "level", "filename", "lineno", "func_name", "timestamp", "vip"}
     fields = (f"{key}={value}" for key, value in line.items() if key not in left_out)
-    return " ".join([str(line["event"]), *fields])
+    # What a line hands on, such as an alert, stands behind a colon.
+    said = f"{line['event']}: {line['text']}" if "text" in line else str(line["event"])
+    return " ".join([said, *fields])
 
 
 def _without_mark(_: object, __: str, line: Line) -> Line:
@@ -150,9 +168,13 @@ def set_up(service: str, settings: LogSettings, alert: AlertSettings | None = No
         StartFailure: the file cannot be opened.
     """
     stream: TextIO = sys.stderr
+    traces = None
     if settings.path is not None:
+        opened = open_log(settings.path, settings.rotation)
+        if settings.form == "original" and isinstance(opened, LogFile):
+            traces = opened
         # All that is used of a stream: write, flush.
-        stream = cast("TextIO", open_log(settings.path, settings.rotation))
+        stream = cast("TextIO", opened)
     is_terminal = settings.path is None and stream.isatty()
     written: list[Any] = [_without_mark, structlog.processors.JSONRenderer()]
     if settings.form == "original":
@@ -176,4 +198,4 @@ def set_up(service: str, settings: LogSettings, alert: AlertSettings | None = No
         cache_logger_on_first_use=False,
     )
     log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(service=service)
-    return Logs(log, levels)
+    return Logs(log, levels, traces)

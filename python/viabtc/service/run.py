@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGQUIT})
 
+NOTED_SIGNALS: Final = (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1)
+"""Signals of the original's operators that end nothing."""
+
 _LOOK_S: Final = 0.2
 """Pause between looks at whether the work goes on."""
 
@@ -129,10 +132,14 @@ def main(service: Service[S], path: Path, *, has_terminal: bool = True) -> int:
     Raises:
         SettingsError, StartFailure: it cannot start.
     """
+    for number in NOTED_SIGNALS:
+        # Until they are heeded; what they do by themselves would stop or end us.
+        signal.signal(number, signal.SIG_IGN)
     settings, findings = service.read(path)
     common = settings.common
     raise_limits(common)
     written = logs.set_up(service.name, common.log, common.alert)
+    written.trace_crashes()
     log = written.log
     audit = open_audit_log(common.audit_log, log)
     for finding in findings.warnings():
@@ -152,7 +159,8 @@ def main(service: Service[S], path: Path, *, has_terminal: bool = True) -> int:
                     serving(build_control(service.name, part, written, audit), control)
                 )
             log.info("server start", vip=True, **part.status())
-            print("server start", flush=True)  # noqa: T201 - the original's line for its operator
+            # The original's line for its operator.
+            print("server start", file=sys.stderr, flush=True)  # noqa: T201
             stop_signals = STOP_SIGNALS if has_terminal else STOP_SIGNALS - {signal.SIGINT}
             code = await until_stopped(part, stop_signals)
             if code != EXIT_OK:

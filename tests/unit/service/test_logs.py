@@ -1,16 +1,21 @@
 """Logs: lines as the original, or JSON; levels one by one, changed while running."""
 
 import json
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import pytest
 import structlog
 
 from viabtc.protocol.logline import format_line, one_less, one_more, read_levels
 from viabtc.service import logs
-from viabtc.service.logfile import LogFile, Rotation
+from viabtc.service.logfile import LogFile, LogSocket, Rotation, open_log
 from viabtc.service.sections import LogSettings
 
 
@@ -49,10 +54,56 @@ def test_only_enabled_levels_are_written_and_marked_lines_always(tmp_path: Path)
     written.log.error("now on")
     lines = (tmp_path / "x.log").read_text().splitlines()
     assert "left out" not in "".join(lines)
-    assert lines[0].endswith(r": kept service=test key=a\nb")
+    assert lines[0].endswith(r": kept key=a\nb")
     assert "] [warn]test_logs.py:" in lines[0]
     assert "[vip]" in lines[1]
-    assert lines[-1].partition("[error]")[2].endswith("now on service=test")
+    assert lines[-1].partition("[error]")[2].endswith(": now on")
+
+
+def test_what_a_line_hands_on_stands_behind_a_colon(tmp_path: Path) -> None:
+    settings = LogSettings(str(tmp_path / "x"), frozenset({"info"}), "original", has_pid=False)
+    logs.set_up("test", settings).log.info("alert message", text="host: [fatal]a:1(b): c")
+    (line,) = (tmp_path / "x.log").read_text().splitlines()
+    assert line.partition("): ")[2] == "alert message: host: [fatal]a:1(b): c"
+
+
+def test_a_path_that_is_a_place_gets_the_lines_as_datagrams() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(20)
+        file = open_log(f"127.0.0.1:{receiver.getsockname()[1]}", Rotation())
+        assert isinstance(file, LogSocket)
+        file.write("one\n")
+        file.write("x" * 100_000)
+        assert receiver.recv(65_535) == b"one\n"
+        # What no datagram carries is cut.
+        assert 10_240 <= len(receiver.recv(65_535)) < 65_508
+        assert file.lost == 0
+        file._socket.close()
+
+
+CRASHES: Final = """
+import os, sys
+from viabtc.service import logs
+from viabtc.service.logfile import Rotation
+from viabtc.service.sections import LogSettings
+settings = LogSettings(sys.argv[1], frozenset({"info"}), "original", rotation=Rotation(bytes_max=1))
+written = logs.set_up("test", settings)
+written.trace_crashes()
+written.log.info("fills the first file")
+written.log.info("is in the second")
+os.abort()
+"""
+
+
+def test_a_crash_leaves_its_stacks_in_the_log_that_is_written_then(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CRASHES, str(tmp_path / "x")], check=False, capture_output=True
+    )
+    assert done.returncode == -signal.SIGABRT
+    assert "in the second" in (text := (tmp_path / "x.log").read_text())
+    assert "Fatal Python error: Aborted" in text
+    assert "Fatal" not in (tmp_path / "x.log.1").read_text()
 
 
 def test_services_of_ours_write_an_object_a_line(tmp_path: Path) -> None:
