@@ -643,6 +643,24 @@ class Hub:
         """Closes every connection with 1001."""
 
 @final
+class RequestLines:
+    """What the ports of this process tell of single requests."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int:
+        """Readable after `batch` found nothing, once there is a line."""
+
+    def clear(self) -> None: ...
+    def tell(self, requests: bool, failures: bool) -> None:
+        """What is told from now on: every request, those that failed, or nothing."""
+
+    def batch(self, count_max: int) -> list[tuple[bool, dict[str, int | str]]]:
+        """Lines, oldest first: whether it is a warning, and its fields."""
+
+    def lost(self) -> int:
+        """Lines that were counted only: too many came at once."""
+
+@final
 class RpcClient:
     """A blocking RPC client for tools and tests."""
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -16,6 +18,9 @@ CALLS_MAX: Final = 16_384
 """Calls in flight; above it the service counts as unavailable."""
 
 _SEQUENCE_MAX: Final = 2**32 - 1
+
+REQUEST: Final[ContextVar[int]] = ContextVar("request", default=0)
+"""Number of the request that is being served, which the frames of its calls carry (`req_id`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._buffer = bytearray()
         self._unsent = bytearray()
-        self._sequence = 0
+        # Anywhere, so that one names a call among those of all links.
+        self._sequence = secrets.randbits(32)
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._heard = 0.0
         self._lost = asyncio.Event()
@@ -79,7 +85,7 @@ class Link(asyncio.Protocol):
         # Calls of one turn of the loop leave in one write.
         if not self._unsent:
             loop.call_soon(self._send)
-        self._unsent += request(command, sequence, 0, params)
+        self._unsent += request(command, sequence, REQUEST.get(), params)
         timer = loop.call_later(self._timeout_s, self._expire, sequence)
         try:
             return await reply

@@ -22,6 +22,7 @@ from viabtc.service import logs, run
 from viabtc.service.auditlog import AuditLog, open_audit_log
 from viabtc.service.failure import EXIT_OK, core_failures
 from viabtc.service.projection import keep_positions
+from viabtc.service.requests import RequestLog
 from viabtc.service.tokens import ADMIN, Tokens, open_tokens
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def main(settings: RunSettings) -> int:
 
     async def serve() -> int:
         async with contextlib.AsyncExitStack() as stack:
+            told = asyncio.create_task(RequestLog(written).run())
+            stack.push_async_callback(run.cancel, told)
             rest = stack.enter_context(run.listen(*settings.places.rest, "REST and control"))
             engine = await stack.enter_async_context(
                 open_engine(settings.engine, settings.rpc, settings.places.console, log)

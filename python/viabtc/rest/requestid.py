@@ -1,5 +1,6 @@
 """Every request has an id: the client's or ours, in each log line about it, and in the answer."""
 
+import hashlib
 import re
 import secrets
 import time
@@ -8,7 +9,9 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from viabtc.edges.rpc import REQUEST
 from viabtc.rest.times import Times
+from viabtc.service.logs import is_written
 
 HEADER: Final = "X-Request-Id"
 
@@ -18,14 +21,27 @@ SLOW_NS: Final = 1_000_000_000
 _SAFE: Final = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 """Ids that cannot be anything else in a log, a header or a file."""
 
+_NUMBER: Final = re.compile("[0-9a-f]{16}")
+"""How ids of ours look, and how services log the number."""
+
 _NAME: Final = HEADER.lower().encode()
 _OWN_BYTES: Final = 8
 _FAULT: Final = 500
 _MS_NS: Final = 1_000_000
 
 
+def number_of(request_id: str) -> int:
+    """The number of a request in the frames of its calls: 16 hexadecimal digits are one already."""
+    if _NUMBER.fullmatch(request_id):
+        return int(request_id, 16)
+    return int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=_OWN_BYTES).digest())
+
+
 class RequestId:
     """Takes `X-Request-Id` where it is short and safe, or makes one; answers with it.
+
+    Services log what they are asked with its number: `request_id` of their lines is that of ours,
+    or, where the client's own is no such number, `rpc_id`.
 
     How long requests take is counted in `times`. Those below `prefix` that a service failed, or
     that took longer than `SLOW_NS`, are logged: not those that ask whether a process is ready. Each
@@ -45,7 +61,11 @@ class RequestId:
         given = next((value for name, value in scope["headers"] if name == _NAME), b"")
         is_usable = _SAFE.fullmatch(given) is not None
         request_id = given.decode() if is_usable else secrets.token_hex(_OWN_BYTES)
+        number = number_of(request_id)
+        REQUEST.set(number)
         bind_contextvars(request_id=request_id)
+        if f"{number:016x}" != request_id:
+            bind_contextvars(rpc_id=f"{number:016x}")
         began_ns, status = time.perf_counter_ns(), _FAULT
 
         async def with_id(message: Message) -> None:
@@ -60,12 +80,22 @@ class RequestId:
         finally:
             took_ns = time.perf_counter_ns() - began_ns
             self._times.observe(scope, status, took_ns)
-            is_told = status >= _FAULT or took_ns >= SLOW_NS
-            if is_told and scope["path"].startswith(self._prefix):
-                self._log.warning(
-                    "a request failed" if status >= _FAULT else "a request was slow",
-                    method=scope["method"],
-                    route=getattr(scope.get("route"), "path", ""),
-                    status=status,
-                    took_ms=took_ns // _MS_NS,
-                )
+            if scope["path"].startswith(self._prefix):
+                self._tell(scope, status, took_ns)
+
+    def _tell(self, scope: Scope, status: int, took_ns: int) -> None:
+        if status >= _FAULT:
+            write, what = self._log.warning, "a request failed"
+        elif took_ns >= SLOW_NS:
+            write, what = self._log.warning, "a request was slow"
+        elif is_written("debug"):
+            write, what = self._log.debug, "request"
+        else:
+            return
+        write(
+            what,
+            method=scope["method"],
+            route=getattr(scope.get("route"), "path", ""),
+            status=status,
+            took_ms=took_ns // _MS_NS,
+        )

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import datetime
 from typing import Any, Final, TextIO, cast
 
@@ -43,6 +43,9 @@ _WORDS: Final = {
 _URGENT: Final = {"error", "critical"}
 """Levels that a person must act on: they go to the alert centre too."""
 
+_written: Final[set[str]] = set()
+"""Levels that are written now: a process has one log."""
+
 Line = MutableMapping[str, Any]
 
 
@@ -60,6 +63,12 @@ class Logs:
         self.log = log
         self.levels = levels
         self._traces = traces
+        self._heeders: list[Callable[[set[str]], None]] = []
+
+    def on_levels(self, heed: Callable[[set[str]], None]) -> None:
+        """Calls `heed` with the enabled levels, now and at each change."""
+        self._heeders.append(heed)
+        heed(self.levels)
 
     def trace_crashes(self) -> None:
         """Has the stacks of all threads written when a signal such as SIGSEGV or SIGABRT ends us.
@@ -75,6 +84,8 @@ class Logs:
         """Writes these levels from now on, and says so."""
         self.levels.clear()
         self.levels.update(levels)
+        for heed in self._heeders:
+            heed(self.levels)
         self.log.info("log levels", levels=sorted(levels), vip=True)
 
     def more(self) -> None:
@@ -161,6 +172,11 @@ def _without_mark(_: object, __: str, line: Line) -> Line:
     return line
 
 
+def is_written(level: str) -> bool:
+    """Whether lines of a level are: for those who would pay for a line that is dropped."""
+    return level in _written
+
+
 def set_up(service: str, settings: LogSettings, alert: AlertSettings | None = None) -> Logs:
     """Sends log lines where the settings say, or to standard error; urgent ones to `alert`.
 
@@ -181,7 +197,9 @@ def set_up(service: str, settings: LogSettings, alert: AlertSettings | None = No
         written = [_Original(has_pid=settings.has_pid)]
     elif settings.form == "text" and is_terminal:
         written = [_without_mark, structlog.dev.ConsoleRenderer()]
-    levels = set(settings.levels)
+    levels = _written
+    levels.clear()
+    levels.update(settings.levels)
     structlog.configure(
         processors=[
             _Filter(levels),

@@ -21,6 +21,7 @@ from viabtc.edges import systemd
 from viabtc.service import logs
 from viabtc.service.auditlog import open_audit_log
 from viabtc.service.failure import EXIT_FAULT, EXIT_OK, StartFailure
+from viabtc.service.requests import RequestLog
 from viabtc.service.sections import Common, raise_limits
 from viabtc.service.settings import Findings
 
@@ -148,6 +149,7 @@ def main(service: Service[S], path: Path, *, has_terminal: bool = True) -> int:
     async def serve() -> int:
         heed_signals(written)
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(cancel, asyncio.create_task(RequestLog(written).run()))
             control = None
             if common.control is not None:
                 control = stack.enter_context(listen(*common.control, "the control app"))

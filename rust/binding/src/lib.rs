@@ -11,6 +11,7 @@ mod hub;
 mod market;
 mod ports;
 mod push;
+mod requests;
 mod slices;
 mod takeover;
 mod wake;
@@ -46,6 +47,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ports::FrontDoor>()?;
     module.add_class::<ports::RpcClient>()?;
     module.add_class::<hub::Hub>()?;
+    module.add_class::<requests::RequestLines>()?;
     module.add_function(wrap_pyfunction!(engine::validate_config, module)?)?;
     module.add_function(wrap_pyfunction!(answers::validate_params, module)?)?;
     module.add_function(wrap_pyfunction!(answers::one_line_object, module)?)?;

@@ -66,12 +66,16 @@ pub struct Ticket {
     pub(crate) extension: Vec<u8>,
     /// When the request had been read.
     pub(crate) began: Instant,
+    /// Sequence of the frame in which it went to a remote backend; 0 before.
+    pub(crate) call: u32,
+    /// What the client calls it, if it does.
+    pub(crate) given: Option<Box<str>>,
 }
 
 impl Ticket {
     /// For a request that has just been read.
     pub(crate) fn new(origin: Origin, head: Head, extension: Vec<u8>) -> Ticket {
-        Ticket { origin, head, extension, began: Instant::now() }
+        Ticket { origin, head, extension, began: Instant::now(), call: 0, given: None }
     }
 }
 

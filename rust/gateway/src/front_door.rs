@@ -13,10 +13,11 @@ use viabtc_wire::reply::write_common_error;
 
 use crate::address::Address;
 use crate::backend::{Backend, Origin, Outbox, Refusal, Session, Status, Ticket};
-use crate::http::{HttpError, Parsed, Parser};
+use crate::http::{HttpError, Parsed, Parser, Request};
 use crate::metrics::{Metrics, count};
 use crate::reactor::{Close, Limits, Protocol};
 use crate::server::{BindError, Server};
+use crate::telling::{tell, tell_answer};
 
 /// Requests of one connection that may be unanswered; above it the port stops reading.
 const UNANSWERED_MAX: usize = 1_024;
@@ -220,8 +221,14 @@ impl DoorProtocol {
     }
 
     /// Submits or answers one request's body.
-    fn serve(&mut self, origin: &Origin, state: &mut DoorState, body: &[u8], out: &mut Vec<u8>) {
-        let envelope = match read_envelope(body, Rules::ORIGINAL) {
+    fn serve(
+        &mut self,
+        origin: &Origin,
+        state: &mut DoorState,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let envelope = match read_envelope(&request.body, Rules::ORIGINAL) {
             Ok(envelope) => envelope,
             Err(none) => return self.refuse(state, none.id, out),
         };
@@ -234,7 +241,8 @@ impl DoorProtocol {
         let sequence = state.first.wrapping_add(state.due.len() as u32);
         let head =
             Head { command, sequence, request_id: envelope.id.cast_unsigned(), ..Head::default() };
-        let ticket = Ticket::new(origin.clone(), head, Vec::new());
+        let mut ticket = Ticket::new(origin.clone(), head, Vec::new());
+        ticket.given = request.given;
         let submitted = match self.sessions.get_mut(place).and_then(Option::as_mut) {
             Some(session) => {
                 session.submit(command, envelope.id, envelope.params.as_bytes(), ticket)
@@ -251,8 +259,9 @@ impl DoorProtocol {
             Err((Refusal::TooLarge, _)) => {
                 self.answer(state, HttpStatus::Ok, ErrorCode::InvalidArgument, id, out);
             }
-            Err((Refusal::Unavailable, _)) => {
+            Err((Refusal::Unavailable, ticket)) => {
                 count(&self.metrics.unavailable);
+                tell("door", &ticket, 0, ErrorCode::ServiceUnavailable as i32);
                 let status = HttpStatus::InternalServerError;
                 self.answer(state, status, ErrorCode::ServiceUnavailable, id, out);
             }
@@ -296,12 +305,13 @@ impl Protocol for DoorProtocol {
                     consumed += size;
                     state.began = None;
                     state.has_continued = false;
+                    let keeps_alive = request.keeps_alive;
                     if request.is_post && !request.body.is_empty() {
-                        self.serve(origin, state, &request.body, out);
+                        self.serve(origin, state, request, out);
                     } else {
                         self.refuse(state, None, out);
                     }
-                    state.is_closing |= !request.keeps_alive;
+                    state.is_closing |= !keeps_alive;
                 }
                 Err(HttpError::Unservable) => {
                     self.refuse(state, None, out);
@@ -325,6 +335,7 @@ impl Protocol for DoorProtocol {
         out: &mut Vec<u8>,
     ) {
         self.metrics.latency.record(ticket.began.elapsed());
+        tell_answer("door", &ticket, ticket.call, status, body);
         let place = ticket.head.sequence.wrapping_sub(state.first) as usize;
         let mut timeout = Vec::new();
         let (status, body) = match status {

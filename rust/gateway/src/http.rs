@@ -10,6 +10,9 @@ pub(crate) const HEAD_BYTES_MAX: usize = 80 * 1024;
 /// again would let a slow sender cost much.
 const LINE_BYTES: usize = 256;
 
+/// Longest id of a request that is taken from its client.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
 /// Most headers of a request.
 const HEADERS_MAX: usize = 128;
 
@@ -23,6 +26,8 @@ pub(crate) struct Request<'a> {
     pub(crate) body: Cow<'a, [u8]>,
     /// Whether the connection stays open after the answer.
     pub(crate) keeps_alive: bool,
+    /// What the client calls the request, where a log can bear it.
+    pub(crate) given: Option<Box<str>>,
 }
 
 /// What the bytes so far are.
@@ -62,6 +67,7 @@ struct Head {
     is_post: bool,
     keeps_alive: bool,
     awaits_continue: bool,
+    given: Option<Box<str>>,
     body: Framing,
 }
 
@@ -106,7 +112,12 @@ impl Parser {
             let is_awaiting = head.awaits_continue && rest.is_empty();
             return Ok(Parsed::Partial { is_awaiting });
         };
-        let request = Request { is_post: head.is_post, body, keeps_alive: head.keeps_alive };
+        let request = Request {
+            is_post: head.is_post,
+            body,
+            keeps_alive: head.keeps_alive,
+            given: head.given.take(),
+        };
         let size = head.bytes + body_bytes;
         *self = Parser::default();
         Ok(Parsed::Whole(request, size))
@@ -134,6 +145,7 @@ fn read_head(input: &[u8], body_max: usize) -> Result<Head, HttpError> {
     let mut awaits_continue = false;
     let mut length: Option<usize> = None;
     let mut is_chunked = false;
+    let mut given = None;
     for header in request.headers.iter() {
         let value = header.value.trim_ascii();
         if header.name.eq_ignore_ascii_case("content-length") {
@@ -159,6 +171,8 @@ fn read_head(input: &[u8], body_max: usize) -> Result<Head, HttpError> {
             }
         } else if header.name.eq_ignore_ascii_case("expect") {
             awaits_continue = is_new && value.eq_ignore_ascii_case(b"100-continue");
+        } else if header.name.eq_ignore_ascii_case("x-request-id") {
+            given = read_request_id(value);
         }
     }
     let body = match (is_chunked, length) {
@@ -171,7 +185,14 @@ fn read_head(input: &[u8], body_max: usize) -> Result<Head, HttpError> {
         return Err(HttpError::Unservable);
     }
     let is_post = request.method == Some("POST");
-    Ok(Head { bytes, is_post, keeps_alive, awaits_continue, body })
+    Ok(Head { bytes, is_post, keeps_alive, awaits_continue, given, body })
+}
+
+/// An id that cannot be anything else in a log: up to 64 letters, digits, `_`, `.` and `-`.
+fn read_request_id(value: &[u8]) -> Option<Box<str>> {
+    let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let is_usable = (1..=REQUEST_ID_BYTES_MAX).contains(&value.len()) && value.iter().all(is_safe);
+    is_usable.then(|| String::from_utf8_lossy(value).into())
 }
 
 /// A chunked body that is being decoded.
@@ -246,6 +267,28 @@ mod tests {
                 let body = String::from_utf8(request.body.into_owned()).unwrap();
                 Ok(Some((body, request.keeps_alive, size)))
             }
+        }
+    }
+
+    #[test]
+    fn an_id_is_taken_where_a_log_can_bear_it() {
+        let longest = "x".repeat(REQUEST_ID_BYTES_MAX);
+        for (given, expected) in [
+            ("ticket-42", Some("ticket-42")),
+            (" A_b.c-9 ", Some("A_b.c-9")),
+            (longest.as_str(), Some(longest.as_str())),
+            (&format!("{longest}x"), None),
+            ("", None),
+            ("a b", None),
+            ("a\"b", None),
+            ("caf\u{e9}", None),
+        ] {
+            let input = format!("POST / HTTP/1.1\r\nx-request-ID: {given}\r\n\r\n");
+            let Ok(Parsed::Whole(request, _)) = Parser::default().parse(input.as_bytes(), 100)
+            else {
+                panic!("{given} is no reason to refuse a request");
+            };
+            assert_eq!(request.given.as_deref(), expected, "{given}");
         }
     }
 

@@ -18,6 +18,7 @@ mod reactor;
 pub mod remote;
 pub mod rpc_server;
 mod server;
+pub mod telling;
 
 pub use address::{Address, AddressError};
 pub use backend::{Backend, Bundle, Outbox, Refusal, Session, Status, Ticket};

@@ -3,7 +3,9 @@
 //! One link, many requests in flight, matched by sequence. A link that breaks is opened again; what was in
 //! flight then ends as timed out at once, since nobody knows whether it was done.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -91,7 +93,7 @@ impl Remote {
         let poll = Poll::new()?;
         let shared = Arc::new(Shared {
             options,
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State { last_sequence: drawn(), ..State::default() }),
             waker: Waker::new(poll.registry(), WAKER)?,
             is_connected: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
@@ -164,7 +166,7 @@ impl Session for RemoteSession {
         command: u32,
         id: i64,
         params: &[u8],
-        ticket: Ticket,
+        mut ticket: Ticket,
     ) -> Result<(), (Refusal, Ticket)> {
         let options = &self.shared.options;
         if !self.shared.is_connected.load(Acquire) {
@@ -178,6 +180,7 @@ impl Session for RemoteSession {
             return Err((Refusal::Unavailable, ticket));
         }
         let sequence = state.next_sequence();
+        ticket.call = sequence;
         let head =
             Head { command, kind: REQUEST, result: 0, sequence, request_id: id.cast_unsigned() };
         write_frame(&head, b"", params, &mut state.outgoing);
@@ -241,6 +244,11 @@ impl State {
             }
         }
     }
+}
+
+/// Where sequences begin: anywhere, so that one names a request among those of all links.
+fn drawn() -> u32 {
+    RandomState::new().build_hasher().finish() as u32
 }
 
 type Answer = (Ticket, Status, std::ops::Range<usize>);

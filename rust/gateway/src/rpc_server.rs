@@ -15,6 +15,7 @@ use crate::backend::{Backend, Origin, Outbox, Refusal, Session, Status, Ticket};
 use crate::metrics::{Metrics, count};
 use crate::reactor::{Close, Limits, Protocol};
 use crate::server::{BindError, Server};
+use crate::telling::{tell, tell_answer};
 
 /// Requests of one connection that may be unanswered; above it the port stops reading.
 const UNANSWERED_MAX: usize = 4_096;
@@ -164,22 +165,24 @@ impl RpcProtocol {
         let id = frame.head.request_id.cast_signed();
         let ticket = Ticket::new(origin.clone(), frame.head, frame.extension.to_vec());
         self.metrics.requests.fetch_add(1, Relaxed);
-        let code = match self.session.submit(frame.head.command, id, frame.body, ticket) {
-            Ok(()) => return Ok(true),
-            Err((Refusal::Malformed, _)) => {
+        let submitted = self.session.submit(frame.head.command, id, frame.body, ticket);
+        let Err((refusal, ticket)) = submitted else { return Ok(true) };
+        let code = match refusal {
+            Refusal::Malformed => {
                 count(&self.metrics.malformed);
                 return Err(Close);
             }
-            Err((Refusal::NotFound, _)) => {
+            Refusal::NotFound => {
                 count(&self.metrics.not_found);
                 ErrorCode::MethodNotFound
             }
-            Err((Refusal::TooLarge, _)) => ErrorCode::InvalidArgument,
-            Err((Refusal::Unavailable, _)) => {
+            Refusal::TooLarge => ErrorCode::InvalidArgument,
+            Refusal::Unavailable => {
                 count(&self.metrics.unavailable);
                 ErrorCode::ServiceUnavailable
             }
         };
+        tell("rpc", &ticket, ticket.head.sequence, code as i32);
         self.body.clear();
         write_common_error(code, Some(id), &mut self.body);
         write_frame(&reply, frame.extension, &self.body, out);
@@ -188,6 +191,7 @@ impl RpcProtocol {
 
     fn write_answer(&mut self, ticket: &Ticket, status: Status, body: &[u8], out: &mut Vec<u8>) {
         self.metrics.latency.record(ticket.began.elapsed());
+        tell_answer("rpc", ticket, ticket.head.sequence, status, body);
         let head = Head { kind: REPLY, ..ticket.head };
         match status {
             Status::Answered => write_frame(&head, &ticket.extension, body, out),

@@ -63,6 +63,25 @@ pub fn write_error(code: i32, message: &str, id: Option<i64>, out: &mut Vec<u8>)
     out.push(b'}');
 }
 
+/// The code of the error in a reply, in either layout; 0 for a success.
+pub fn error_code(body: &[u8]) -> i32 {
+    const CODE: &[u8] = b"\"code\": ";
+    /// Where an error's code begins at the latest.
+    const HEAD_BYTES: usize = 64;
+    if [b"{\"error\": null".as_slice(), b"{\n    \"error\": null"]
+        .iter()
+        .any(|head| body.starts_with(head))
+    {
+        return 0;
+    }
+    let head = &body[..body.len().min(HEAD_BYTES)];
+    let place = head.windows(CODE.len()).position(|window| window == CODE);
+    let digits = place.map_or(&[][..], |place| &head[place + CODE.len()..]);
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    digits
+        .fold(0, |code: i32, digit| code.saturating_mul(10).saturating_add(i32::from(digit - b'0')))
+}
+
 /// Appends the reply to a query.
 pub fn write_query(exchange: &Exchange, query: &Query, id: i64, out: &mut Vec<u8>) {
     let config = exchange.config();
@@ -355,4 +374,32 @@ fn all_assets(config: &Config, named: &[AssetId]) -> impl Iterator<Item = AssetI
 fn all_markets(config: &Config, named: &[MarketId]) -> impl Iterator<Item = MarketId> {
     let count = if named.is_empty() { config.markets.len() } else { 0 };
     (0..count).map(|id| MarketId(id as u16)).chain(named.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::write_indented;
+
+    #[test]
+    fn the_code_of_an_error_is_read_in_either_layout() {
+        for (code, expected) in
+            [(None, 0), (Some(3), 3), (Some(10), 10), (Some(i32::MAX), i32::MAX)]
+        {
+            let mut body = Vec::new();
+            match code {
+                // What a result holds is no error's code.
+                None => write_success(7, &mut body, |out| {
+                    out.extend_from_slice(b"{\"error\": {\"code\": 9}}");
+                }),
+                Some(code) => write_error(code, "\"code\": 8", Some(7), &mut body),
+            }
+            let mut indented = Vec::new();
+            write_indented(&body, &mut indented);
+            assert_eq!((error_code(&body), error_code(&indented)), (expected, expected));
+        }
+        for strange in [&b""[..], b"{", b"{\"error\": {\"code\": x", b"[]"] {
+            assert_eq!(error_code(strange), 0);
+        }
+    }
 }

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.testing import LogCapture
 
+from viabtc.edges.rpc import REQUEST
 from viabtc.rest import requestid
 from viabtc.rest.requestid import HEADER, RequestId
 from viabtc.rest.times import Times
@@ -21,7 +22,8 @@ from viabtc.rest.times import Times
 async def _inside(request: Request) -> Response:
     """What log lines about the request would carry."""
     status = int(request.query_params.get("status", "200"))
-    return PlainTextResponse(get_contextvars()["request_id"], status)
+    number = {"number": str(REQUEST.get())}
+    return PlainTextResponse(get_contextvars()["request_id"], status, number)
 
 
 @pytest.fixture
@@ -75,12 +77,26 @@ def test_what_is_not_of_the_api_is_not_logged(lines: LogCapture) -> None:
     assert lines.entries == []
 
 
-def test_a_slow_request_is_logged_and_another_is_not(
+def test_a_slow_request_is_a_warning_and_another_is_not(
     lines: LogCapture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ask("/inside").is_success
     assert lines.entries == []
+    monkeypatch.setattr(requestid, "is_written", lambda level: level == "debug")
+    assert ask("/inside").is_success
     monkeypatch.setattr(requestid, "SLOW_NS", 0)
     assert ask("/inside").is_success
-    (line,) = lines.entries
-    assert line["event"] == "a request was slow"
+    levels = [(line["log_level"], line["event"]) for line in lines.entries]
+    assert levels == [("debug", "request"), ("warning", "a request was slow")]
+
+
+def test_the_frames_of_its_calls_carry_the_number_that_its_lines_name(
+    lines: LogCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requestid, "is_written", lambda _: True)
+    assert ask("/inside", **{HEADER: "00c0ffee00c0ffee"}).headers["number"] == str(0xC0FFEE00C0FFEE)
+    number = int(ask("/inside", **{HEADER: "ticket-42"}).headers["number"])
+    assert number == requestid.number_of("ticket-42") != requestid.number_of("ticket-43")
+    ours, theirs = lines.entries
+    assert "rpc_id" not in ours
+    assert theirs["rpc_id"] == f"{number:016x}"

@@ -1,6 +1,7 @@
 //! What a dialect can do for the connection whose message it has.
 
 use viabtc_wire::frame::Head;
+use viabtc_wire::methods::ErrorCode;
 
 use super::ConnectionId;
 use super::frames::{Closing, Opcode, frame, text};
@@ -10,6 +11,7 @@ use super::state::Core;
 use super::topics::Family;
 use crate::backend::{Origin, Refusal, Ticket};
 use crate::metrics::count;
+use crate::telling::tell;
 
 /// What a dialect can do for the connection whose message it has.
 pub struct Desk<'a> {
@@ -103,11 +105,15 @@ impl Desk<'_> {
         let origin = Origin::Connection { place: self.place, generation };
         let head = Head { command, request_id: id.cast_unsigned(), ..Head::default() };
         let ticket = Ticket::new(origin, head, Vec::new());
-        match self.core.sessions.get_mut(place).and_then(Option::as_mut) {
-            Some(session) => {
-                session.submit(command, id, params, ticket).map_err(|(refusal, _)| refusal)?;
+        let submitted = match self.core.sessions.get_mut(place).and_then(Option::as_mut) {
+            Some(session) => session.submit(command, id, params, ticket),
+            None => Err((Refusal::Unavailable, ticket)),
+        };
+        if let Err((refusal, ticket)) = submitted {
+            if refusal == Refusal::Unavailable {
+                tell("hub", &ticket, 0, ErrorCode::ServiceUnavailable as i32);
             }
-            None => return Err(Refusal::Unavailable),
+            return Err(refusal);
         }
         if let Some(connection) = self.core.connection(self.place) {
             connection.unanswered += 1;

@@ -25,6 +25,7 @@ use super::topics::Topics;
 use super::{ConnectionId, HubOptions};
 use crate::backend::{Backend, Bundle, Origin, Outbox, Refusal, Session, Status, Ticket};
 use crate::metrics::count;
+use crate::telling::tell_answer;
 
 /// The place of questions that the owner asks.
 const OWNER: u32 = u32::MAX;
@@ -227,6 +228,7 @@ impl Core {
             }
             let id = ConnectionId::new(self.index, place, generation);
             self.metrics.latency.record(ticket.began.elapsed());
+            tell_answer("hub", &ticket, ticket.call, status, body);
             let Some((place, connection)) = self.named(id) else { continue };
             connection.unanswered -= 1;
             if connection.unanswered == UNANSWERED_MAX - 1 {
