@@ -14,7 +14,9 @@ _FINDINGS_SHOWN: Final = 100
 audit_log_app = typer.Typer(no_args_is_help=True, help="Look at what administrators did.")
 
 
-@audit_log_app.command("verify")
+@audit_log_app.command(
+    "verify", epilog="Example: viabtc audit-log verify /var/log/viabtc/rest-1/rest.audit"
+)
 def verify_files(
     files: Annotated[list[Path], typer.Argument(help="Oldest first, such as audit.7000 audit.")],
     head: Annotated[
@@ -27,7 +29,9 @@ def verify_files(
     """
     noted = read_head(head)
     if head and noted is None:
-        raise typer.BadParameter("is not NUMBER:HASH", param_hint="--head")
+        raise typer.BadParameter(
+            f'"{head}" is not NUMBER:HASH, as `viabtc status` shows it', param_hint="--head"
+        )
     try:
         verdict = verify(_lines(files), noted)
     except OSError as error:

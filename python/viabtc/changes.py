@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import re
 import sys
 from typing import Annotated, Any, Final
 
@@ -17,10 +18,20 @@ _TIMEOUT_S: Final = 10.0
 
 _ACTOR_CHARACTERS_MAX: Final = 64
 
+_NUMBER: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+
+
+def _number(text: str | None) -> str | None:
+    """What an option says, which must be digits and perhaps a point."""
+    if text is not None and not _NUMBER.fullmatch(text):
+        raise typer.BadParameter(f'"{text}" is no number, such as 0.001')
+    return text
+
+
 Rpc = Annotated[str, typer.Option(help="RPC port of the matchengine.")]
 Note = Annotated[str, typer.Option(help="Why, for those who look later.")]
-Name = Annotated[str, typer.Argument(show_default=False)]
-Decimals = Annotated[int | None, typer.Option(min=0, max=20)]
+Name = Annotated[str, typer.Argument(help="Its name.", show_default=False)]
+Decimals = Annotated[int | None, typer.Option(min=0, max=20, help="As `add` takes it.")]
 
 _RPC: Final = "127.0.0.1:7316"
 
@@ -28,7 +39,7 @@ market_app = typer.Typer(no_args_is_help=True, help="Halt, resume, add and chang
 asset_app = typer.Typer(no_args_is_help=True, help="Add and change assets.")
 
 
-@market_app.command("list")
+@market_app.command("list", epilog="Example: viabtc market list")
 def list_markets(rpc: Rpc = _RPC) -> None:
     """Print the markets, their decimals and whether they are halted."""
     halted = _ask(rpc, "exchange.state")["halted"]
@@ -41,28 +52,34 @@ def list_markets(rpc: Rpc = _RPC) -> None:
         )
 
 
-@market_app.command()
+@market_app.command(epilog="Example: viabtc market halt BTCUSDT --note 'planned upgrade'")
 def halt(market: Name, note: Note = "", rpc: Rpc = _RPC) -> None:
     """Refuse new orders in a market; cancels and queries go on."""
     _change(rpc, "market.halt", _market(rpc, market), None, note)
     print(f"{market} is halted. `viabtc market resume {market}` takes new orders again.")
 
 
-@market_app.command()
+@market_app.command(epilog="Example: viabtc market resume BTCUSDT")
 def resume(market: Name, note: Note = "", rpc: Rpc = _RPC) -> None:
     """Take new orders in a halted market again."""
     _change(rpc, "market.resume", _market(rpc, market), None, note)
     print(f"{market} takes new orders.")
 
 
-@market_app.command("add")
+@market_app.command(
+    "add",
+    epilog="Example: viabtc market add DOGEUSDT --stock DOGE --money USDT --stock-prec 2"
+    " --money-prec 6 --min-amount 1",
+)
 def add_market(
     market: Name,
     stock: Annotated[str, typer.Option(help="Asset that is traded.", show_default=False)],
     money: Annotated[str, typer.Option(help="Asset that prices are in.", show_default=False)],
     stock_prec: Annotated[int, typer.Option(min=0, max=20, help="Decimals of amounts.")],
     money_prec: Annotated[int, typer.Option(min=0, max=20, help="Decimals of prices.")],
-    min_amount: Annotated[str, typer.Option(help="Smallest order.", show_default=False)],
+    min_amount: Annotated[
+        str, typer.Option(help="Smallest order.", show_default=False, callback=_number)
+    ],
     fee_prec: Annotated[int, typer.Option(min=0, max=18, help="Decimals of fee rates.")] = 4,
     note: Note = "",
     rpc: Rpc = _RPC,
@@ -80,13 +97,15 @@ def add_market(
     print(f"{market} is open.")
 
 
-@market_app.command("set")
+@market_app.command("set", epilog="Example: viabtc market set DOGEUSDT --min-amount 5")
 def set_market(
     market: Name,
     stock_prec: Decimals = None,
     money_prec: Decimals = None,
     fee_prec: Decimals = None,
-    min_amount: Annotated[str | None, typer.Option(help="Smallest order.")] = None,
+    min_amount: Annotated[
+        str | None, typer.Option(help="Smallest order.", callback=_number)
+    ] = None,
     note: Note = "",
     rpc: Rpc = _RPC,
 ) -> None:
@@ -101,14 +120,14 @@ def set_market(
     print(f"{market} is changed.")
 
 
-@asset_app.command("list")
+@asset_app.command("list", epilog="Example: viabtc asset list")
 def list_assets(rpc: Rpc = _RPC) -> None:
     """Print the assets, and the decimals that are kept and shown of them."""
     for asset in _ask(rpc, "exchange.state")["assets"]:
         print(f"{asset['name']}: keeps {asset['prec_save']}, shows {asset['prec_show']}")
 
 
-@asset_app.command("add")
+@asset_app.command("add", epilog="Example: viabtc asset add DOGE --prec-save 16 --prec-show 8")
 def add_asset(
     asset: Name,
     prec_save: Annotated[int, typer.Option(min=0, max=20, help="Decimals that are kept.")],
@@ -121,7 +140,7 @@ def add_asset(
     print(f"{asset} is there.")
 
 
-@asset_app.command("set")
+@asset_app.command("set", epilog="Example: viabtc asset set BTC --prec-save 16")
 def set_asset(
     asset: Name,
     prec_save: Decimals = None,

@@ -1,15 +1,17 @@
 """The command line: `viabtc run`, the services, and their tools."""
 
+import errno
 import importlib
 import json
 import sys
+import traceback
 import urllib.error
 import urllib.request
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -36,6 +38,8 @@ app.add_typer(klines_app, name="klines")
 app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
 app.add_typer(audit_log_app, name="audit-log")
+
+_PACKAGE: Final = Path(__file__).parent
 
 ConfigFile = Annotated[
     Path, typer.Argument(help="The service's configuration file.", show_default=False)
@@ -83,8 +87,37 @@ def main() -> None:
             print(f"  {problem}", file=sys.stderr)
         sys.exit(EXIT_CONFIGURATION)
     except StartFailure as error:
-        print(f"viabtc: {error.problem}.\nWhat to do: {error.remedy}.", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _leave(error)
+    except OSError as error:
+        _leave(StartFailure(_words(error), _REMEDIES.get(error.errno or 0, _REMEDY)))
+
+
+_REMEDY: Final = "look at that file or address, and at the machine's log"
+_REMEDIES: Final = {
+    errno.EACCES: "run it as a user who may, such as root",
+    errno.EPERM: "run it as a user who may, such as root",
+    errno.ENOENT: "name one that is there",
+    errno.EEXIST: "move it aside, or name another",
+    errno.ENOTDIR: "name a folder",
+    errno.EISDIR: "name a file",
+    errno.ENOSPC: "free space, or name another disk",
+    errno.EROFS: "name a disk that can be written",
+}
+"""What helps against failures of the system that no command has expected."""
+
+
+def _words(error: OSError) -> str:
+    """What failed, and where in the program."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)]
+    place = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    about = f"{error.filename}: " if error.filename else ""
+    return f"{about}{error.strerror or error}{place}"
+
+
+def _leave(failure: StartFailure) -> NoReturn:
+    print(f"viabtc: {failure.problem}.\nWhat to do: {failure.remedy}.", file=sys.stderr)
+    sys.exit(failure.exit_code)
 
 
 def load_service(name: str) -> "Service[Any]":
@@ -93,7 +126,9 @@ def load_service(name: str) -> "Service[Any]":
 
 
 def _add_service(name: str, summary: str) -> None:
-    @app.command(name, help=summary, rich_help_panel="Services")
+    epilog = f"Example: viabtc {name} /etc/viabtc/{name}.json"
+
+    @app.command(name, help=summary, epilog=epilog, rich_help_panel="Services")
     def serve(config: ConfigFile) -> None:
         from viabtc.service.run import leave
         from viabtc.service.run import main as run_service
@@ -106,7 +141,11 @@ for _name, _summary in SERVICES.items():
         _add_service(_name, _summary)
 
 
-@app.command(help=SERVICES["matchengine"], rich_help_panel="Services")
+@app.command(
+    help=SERVICES["matchengine"],
+    epilog="Example: viabtc matchengine /etc/viabtc/matchengine.json",
+    rich_help_panel="Services",
+)
 def matchengine(
     config: ConfigFile,
     *,
@@ -136,7 +175,7 @@ def start_in_background(service: str, pid_file: Path) -> int:
     return start(load_service(service), sys.argv[1:], pid_file)
 
 
-@app.command()
+@app.command(epilog="Example: viabtc run --data /var/lib/exchange --rest 127.0.0.1:8001")
 def run(
     config: Annotated[
         Path | None, typer.Option(help="A matchengine file with assets and markets.")
@@ -164,14 +203,24 @@ def run(
     leave(compose.main(settings.run_settings(config, data, places)))
 
 
-@app.command("check-config")
+@app.command(
+    "check-config", epilog="Example: viabtc check-config --strict deploy/config/accessws.json"
+)
 def check_config(
     file: ConfigFile,
-    service: Annotated[str, typer.Option(help=f"One of {', '.join(SERVICES)}.")] = "matchengine",
+    service: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(SERVICES)}; without it the one that the file is named after,"
+            " else matchengine.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Unknown keys are errors.")] = False,
 ) -> None:
     """Say which keys of a file are wrong, what is wrong, and what would be right."""
+    service = service or _service_of(file) or "matchengine"
     if service not in SERVICES:
         raise typer.BadParameter(f'"{service}" is not one of {", ".join(SERVICES)}')
     _, findings = load_service(service).read(file)
@@ -184,11 +233,14 @@ def check_config(
     print(f"{file}: usable by {service}")
 
 
-@app.command()
+@app.command(epilog="Example: viabtc status --wait 30")
 def status(
     control: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=HOST:PORT of a control app; none for the samples' all."),
+        typer.Option(
+            help="NAME=HOST:PORT of a control app, several times for several; without it those of"
+            " the samples or, when only that answers, `viabtc run`."
+        ),
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -197,19 +249,13 @@ def status(
     ] = 0,
 ) -> None:
     """Ask every service of this machine how it is; exit code 1 when one is not ready."""
-    from viabtc.status import CONTROLS, show
+    from viabtc.status import here, show
 
-    controls = dict(CONTROLS)
-    if control:
-        controls = {}
-        for item in control:
-            name, _, place = item.partition("=")
-            _place("--control", place)
-            controls[name] = place
+    controls = dict(_named_control(item) for item in control) if control else here()
     raise SystemExit(show(controls, as_json=as_json, wait_s=wait))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc doctor /etc/viabtc/*.json")
 def doctor(
     files: Annotated[
         list[Path],
@@ -223,15 +269,18 @@ def doctor(
 
     services = {}
     for path in files:
-        name = path.stem.partition("-")[0]
-        if name not in SERVICES:
+        name = _service_of(path)
+        if name is None:
             raise typer.BadParameter(f"{path} is named after none of {', '.join(SERVICES)}")
         services[name] = path
     checks = physician.examine(services, lambda name, path: load_service(name).read(path))
     raise SystemExit(physician.show(checks, as_json=as_json))
 
 
-@app.command("watch-process")
+@app.command(
+    "watch-process",
+    epilog="Example: viabtc watch-process matchengine /opt/exchange/matchengine/conf/config.json",
+)
 def watch_process(
     service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
     config: ConfigFile,
@@ -244,7 +293,7 @@ def watch_process(
     raise SystemExit(watch(load_service(service), config))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc install --prefix /opt/exchange --conf deploy/config")
 def install(
     prefix: Annotated[Path, typer.Option(help="Where `<service>/bin` and the rest go.")],
     conf: Annotated[
@@ -256,6 +305,28 @@ def install(
     from viabtc.status import CONTROLS
 
     raise SystemExit(lay_out(prefix, CONTROLS, conf))
+
+
+def _service_of(path: Path) -> str | None:
+    """The service that a file is named after: `SERVICE.json` or `SERVICE-N.json`."""
+    name = path.stem.partition("-")[0]
+    return name if name in SERVICES else None
+
+
+def _named_control(text: str) -> tuple[str, str]:
+    name, _, place = text.partition("=")
+    if not place:
+        raise typer.BadParameter(
+            f'"{text}" is not NAME=HOST:PORT, such as matchengine=127.0.0.1:9100',
+            param_hint="--control",
+        )
+    return name, _control(place)
+
+
+def _control(text: str) -> str:
+    """`HOST:PORT`, and a path behind it where the control app has one."""
+    _place("--control", text.partition("/")[0])
+    return text
 
 
 def _place(name: str, text: str) -> Place:
@@ -285,18 +356,20 @@ def options(
     """Exchange backend: matching engine, data ports and tools."""
 
 
-@app.command()
+@app.command(epilog="Example: viabtc tokens viabtc-data/tokens")
 def tokens(
     file: Annotated[Path, typer.Argument(help="Made when it is not there.", show_default=False)],
 ) -> None:
     """Print the bearer tokens of a file; make it with an administrator and two users."""
     from viabtc.service.tokens import open_tokens
 
+    if not file.exists():
+        print(f"making {file}", file=sys.stderr)
     for name, token in open_tokens(file).by_name.items():
         print(f"{name} {token}")
 
 
-@journal_app.command("verify")
+@journal_app.command("verify", epilog="Example: viabtc journal verify viabtc-data")
 def journal_verify(directory: DataDirectory) -> None:
     """Read every record, replay it and audit the state, without changing anything."""
     from viabtc import journal
@@ -304,7 +377,7 @@ def journal_verify(directory: DataDirectory) -> None:
     raise SystemExit(journal.verify(directory))
 
 
-@journal_app.command("dump")
+@journal_app.command("dump", epilog="Example: viabtc journal dump viabtc-data --after 1000")
 def journal_dump(
     directory: DataDirectory,
     after: Annotated[int, typer.Option(help="Only records behind this command.", min=0)] = 0,
@@ -315,7 +388,7 @@ def journal_dump(
     raise SystemExit(journal.dump(directory, after))
 
 
-@journal_app.command("copy")
+@journal_app.command("copy", epilog="Example: viabtc journal copy viabtc-data backup")
 def journal_copy(
     directory: DataDirectory,
     target: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
@@ -326,7 +399,7 @@ def journal_copy(
     raise SystemExit(journal.copy(directory, target))
 
 
-@journal_app.command("snapshot")
+@journal_app.command("snapshot", epilog="Example: viabtc journal snapshot viabtc-data")
 def journal_snapshot(
     directory: DataDirectory,
     give_way: Annotated[  # noqa: FBT002 - typer takes a flag as a keyword
@@ -342,7 +415,11 @@ def journal_snapshot(
     raise SystemExit(journal.snapshot(directory))
 
 
-@journal_app.command("slice")
+@journal_app.command(
+    "slice",
+    epilog="Example: viabtc journal slice viabtc-data --time 1764000000"
+    " --store viabtc-data/history.sqlite3",
+)
 def journal_slice(
     directory: DataDirectory,
     *,
@@ -376,7 +453,7 @@ def journal_slice(
         print(f"slice of {time}: everything up to entry {end.operlog_id} of the operation log")
 
 
-@klines_app.command("verify")
+@klines_app.command("verify", epilog="Example: viabtc klines verify /etc/viabtc/marketprice.json")
 def klines_verify(config: ConfigFile) -> None:
     """Compare the market data in Redis with history and topic, without changing anything."""
     from viabtc.marketprice import tools
@@ -384,7 +461,7 @@ def klines_verify(config: ConfigFile) -> None:
     raise SystemExit(tools.verify(config))
 
 
-@klines_app.command("rebuild")
+@klines_app.command("rebuild", epilog="Example: viabtc klines rebuild /etc/viabtc/marketprice.json")
 def klines_rebuild(config: ConfigFile) -> None:
     """Write the market data in Redis anew from history and topic; marketprice must be stopped."""
     from viabtc.marketprice import tools
@@ -392,7 +469,7 @@ def klines_rebuild(config: ConfigFile) -> None:
     raise SystemExit(tools.rebuild(config))
 
 
-@app.command("import-deals")
+@app.command("import-deals", epilog="Example: viabtc import-deals deals.csv --data viabtc-data")
 def import_deals(
     file: Annotated[
         Path,
@@ -420,7 +497,7 @@ def import_deals(
     raise SystemExit(tools.import_into_directory(file, data, timezone))
 
 
-@journal_app.command("repair")
+@journal_app.command("repair", epilog="Example: viabtc journal repair viabtc-data")
 def journal_repair(
     directory: DataDirectory,
     from_mysql: Annotated[
@@ -434,7 +511,7 @@ def journal_repair(
     raise SystemExit(journal.repair(directory, from_mysql))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc replay orders.csv.gz --market BTCUSDT")
 def replay(
     file: Annotated[
         Path, typer.Argument(help="Order events, .csv or .csv.gz.", show_default=False)
@@ -449,10 +526,12 @@ def replay(
     raise SystemExit(play(file, _place("--http", http), market, window))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc watch BTCUSDT")
 def watch(
     market: Annotated[str, typer.Argument(help="Such as BTCUSDT.", show_default=False)],
-    url: Annotated[str, typer.Option(help="The websocket port.")] = "ws://127.0.0.1:8090",
+    url: Annotated[
+        str, typer.Option(help="ws://HOST:PORT of the websocket, or wss://HOST behind a proxy.")
+    ] = "ws://127.0.0.1:8090",
     seconds: Annotated[float | None, typer.Option(help="End after this time.", min=0)] = None,
 ) -> None:
     """Show a market's book and trades in the terminal as they change."""
@@ -461,7 +540,7 @@ def watch(
     raise SystemExit(show(url, market, for_s=seconds))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc schema /etc/viabtc/matchengine.json")
 def schema(
     config: Annotated[
         Path,
@@ -474,7 +553,7 @@ def schema(
     raise SystemExit(tables.schema(config))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc export deals viabtc-data --from 2026-11-01 --out deals.csv")
 def export(
     subject: Annotated[Subject, typer.Argument(help="What to export.", show_default=False)],
     source: Annotated[
@@ -505,7 +584,7 @@ def export(
     raise SystemExit(history.export(subject, source, start, end, out))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc migrate --from /etc/viabtc/matchengine.json")
 def migrate(
     source: Annotated[
         Path,
@@ -518,7 +597,7 @@ def migrate(
     raise SystemExit(takeover.migrate(source))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc shadow --from /etc/viabtc/matchengine.json --slices 24")
 def shadow(
     source: Annotated[
         Path,
@@ -539,22 +618,30 @@ def shadow(
     raise SystemExit(beside.shadow(source, slices, is_complete=complete))
 
 
-@app.command()
+@app.command(epilog="Example: viabtc audit --control 127.0.0.1:9100")
 def audit(
     control: Annotated[
-        str, typer.Option(help="Control app of an engine.")
-    ] = "http://127.0.0.1:8000/control",
+        str, typer.Option(help="HOST:PORT of an engine's control app, and its path if it has one.")
+    ] = "127.0.0.1:8000/control",
 ) -> None:
-    """Let a running engine recompute every invariant."""
-    request = urllib.request.Request(f"{control}/audit", method="POST")  # noqa: S310
+    """Let a running engine recompute every invariant; exit code 1 when one does not hold."""
+    address = f"http://{_control(control.removeprefix('http://'))}/audit"
+    request = urllib.request.Request(address, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=600) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=600) as response:  # noqa: S310 - http only
             report = json.load(response)
     except urllib.error.HTTPError as error:
         report = json.load(error)
     except (OSError, ValueError) as error:
         raise StartFailure(
-            f"no engine answers at {control}: {error}", "name its control app"
+            f"no engine answers at {control}: {getattr(error, 'reason', error)}",
+            "start it, or name its control app with --control",
         ) from error
+    if "ok" not in report:
+        raise StartFailure(
+            f"what answers at {control} is no engine's control app",
+            "name that one with --control: 127.0.0.1:9100 in the samples, 127.0.0.1:8000/control"
+            " of `viabtc run`",
+        )
     print(json.dumps(report))
-    raise SystemExit(0 if report.get("ok") else EXIT_FAULT)
+    raise SystemExit(0 if report["ok"] else EXIT_FAULT)

@@ -65,9 +65,11 @@ def install(prefix: Path, controls: Mapping[str, str], samples: Path | None) -> 
         samples: Folder of files to begin with.
 
     Raises:
-        StartFailure: a folder or a file cannot be made.
+        StartFailure: there are no samples, or a folder or a file cannot be made.
         SettingsError: a sample cannot be read.
     """
+    if samples is not None and not samples.is_dir():
+        raise StartFailure(f"there is no folder {samples}", "name that of the files with --conf")
     for name, control in controls.items():
         home = prefix.absolute() / name
         try:

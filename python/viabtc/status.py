@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 CONTROLS: Final = {
     "matchengine": "127.0.0.1:9100",
@@ -22,7 +22,12 @@ CONTROLS: Final = {
 }
 """Control apps where the sample configurations have them."""
 
+RUN: Final = {"run": "127.0.0.1:8000/control"}
+"""Where `viabtc run` has its own, which is that of all of its services."""
+
 _TIMEOUT_S: Final = 2.0
+
+_AWAY: Final = "not running"
 
 _LOOK_S: Final = 0.2
 """Pause between two looks at services that are not ready yet."""
@@ -34,6 +39,14 @@ _SHOWN: Final = (
 """What the table tells of a service's status, where it has it."""
 
 
+def here() -> Mapping[str, str]:
+    """The services of the samples or, when only that one answers, `viabtc run`."""
+    is_one_process = _ask_one(RUN["run"])["state"] != _AWAY and all(
+        one["state"] == _AWAY for one in ask(CONTROLS).values()
+    )
+    return RUN if is_one_process else CONTROLS
+
+
 def ask(controls: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Asks each control app: `state` is ready, not ready or not running; `status` is its own."""
     return {name: _ask_one(place) for name, place in controls.items()}
@@ -43,14 +56,21 @@ def _ask_one(place: str) -> dict[str, Any]:
     try:
         status = _get(f"http://{place}/status")
     except (OSError, ValueError) as error:
-        return {"control": place, "state": "not running", "reason": str(error)}
+        return {"control": place, "state": _AWAY, "reason": _reason(error)}
     try:
         _get(f"http://{place}/health/ready")
     except urllib.error.HTTPError:
         return {"control": place, "state": "not ready", "status": status}
     except (OSError, ValueError) as error:
-        return {"control": place, "state": "not running", "reason": str(error)}
+        return {"control": place, "state": _AWAY, "reason": _reason(error)}
     return {"control": place, "state": "ready", "status": status}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"no control app: HTTP status {error.code}"
+    cause = getattr(error, "reason", error)
+    return str(getattr(cause, "strerror", None) or cause)
 
 
 def _get(address: str) -> Any:
@@ -79,7 +99,8 @@ def show(controls: Mapping[str, str], *, as_json: bool, wait_s: float) -> int:
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        table = Table("service", "state", "version", "what it says")
+        # What is long goes over several lines: hashes and sums are copied from here.
+        table = Table("service", "state", "version", Column("what it says", overflow="fold"))
         for name, one in found.items():
             status = one.get("status", {})
             words = [_words(key, status[key]) for key in _SHOWN if key in status]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from viabtc.edges.redis import Unreachable
+from viabtc.edges.redis import Unreachable, reason
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -79,7 +79,9 @@ class Keeper:
                 await self._push(chunk)
                 del self._waiting[: len(chunk)]
         except Unreachable as error:
-            self._log.warning("redis cannot be reached; alerts wait in a file", reason=str(error))
+            self._log.warning(
+                "redis cannot be reached; alerts wait in a file", reason=reason(error)
+            )
             self._save()
             return False
         return True

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from viabtc.alertcenter.keeper import KEY
 from viabtc.alertcenter.settings import SenderSettings, SmtpSettings
+from viabtc.edges.redis import reason
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -128,7 +129,7 @@ class Sender:
             try:
                 is_done = await self._round(name, send)
             except RedisError as error:
-                self._log.warning("redis cannot be reached; alerts wait", reason=str(error))
+                self._log.warning("redis cannot be reached; alerts wait", reason=reason(error))
             except _Failures as error:
                 is_done = True
                 self.counters.failures += 1

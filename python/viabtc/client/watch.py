@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import InvalidHandshake, InvalidURI
 
 from viabtc.client.errors import StreamError
 from viabtc.client.stream import StreamClient
@@ -37,10 +37,23 @@ def watch(url: str, market: str, *, for_s: float | None = None) -> int:
     try:
         with contextlib.suppress(KeyboardInterrupt, TimeoutError):
             asyncio.run(_watch(console, url, market, for_s))
-    except (OSError, InvalidHandshake, StreamError) as error:
-        console.print(f"{url}: {error}", style="red", highlight=False)
-        return 1
-    return 0
+    except InvalidURI:
+        problem = f"{url} is no websocket's address"
+        remedy = "name one such as ws://127.0.0.1:8090 with --url"
+    except InvalidHandshake as error:
+        problem = f"what answers at {url} is no websocket of an exchange: {error}"
+        remedy = "name that port with --url; `viabtc run` says which it is"
+    except OSError as error:
+        problem = f"no exchange answers at {url}: {error.strerror or error}"
+        remedy = "start one, or name its websocket port with --url"
+    except StreamError as error:
+        problem, remedy = str(error), "`viabtc market list` says which there are"
+    else:
+        return 0
+    Console(stderr=True).print(
+        f"viabtc: {problem}.\nWhat to do: {remedy}.", highlight=False, markup=False, soft_wrap=True
+    )
+    return 1
 
 
 async def _watch(console: Console, url: str, market: str, for_s: float | None) -> None:

@@ -126,6 +126,8 @@ def _read_head(head: bytes) -> tuple[int, int]:
 def _answer(status: int, body: bytes) -> Answer:
     document = msgspec.json.decode(body) if body else {}
     error = document.get("error")
+    if error is not None and "id" not in document:
+        raise DoorError(f"this is no front door: {error}")
     if error is not None:
         return Answer(document.get("id"), None, int(error["code"]), str(error["message"]))
     if status != _HTTP_OK:

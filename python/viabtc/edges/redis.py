@@ -20,6 +20,11 @@ Unreachable = (RedisError, OSError)
 """What a command raises when no master can be used; trying again later may succeed."""
 
 
+def reason(error: Exception) -> str:
+    """What a command failed of, without the client's own picture of its connections."""
+    return str(error).partition(" : <")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
     """Where Redis is."""

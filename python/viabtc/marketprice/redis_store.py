@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from redis.exceptions import WatchError
 
-from viabtc.edges.redis import Unreachable
+from viabtc.edges.redis import Unreachable, reason
 from viabtc.marketprice.store import (
     LENGTHS,
     RECENT_MAX,
@@ -85,7 +85,7 @@ class RedisStore:
             # The master may be another one by now: the next call asks for it again.
             with contextlib.suppress(*Unreachable):
                 await self._client.connection_pool.disconnect()
-            raise StoreError(f"redis: {type(error).__name__} {error}") from error
+            raise StoreError(f"redis: {type(error).__name__} {reason(error)}") from error
 
     async def _load(self, kept_from: dict[str, int]) -> tuple[Position | None, dict[str, Stored]]:
         client = self._client

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from viabtc.edges.store import Holder
+from viabtc.service.failure import StartFailure
 
 FILE: Final = "holders"
 
@@ -31,11 +32,21 @@ def open_holder(data: Path) -> Iterator[Holder]:
     """A name for this process, and its dead predecessors, while the block runs.
 
     Predecessors are empty when another process writes from `data`: the engine's start says so.
+
+    Raises:
+        StartFailure: `data` cannot be made, or nothing can be written there.
     """
     machine = socket.gethostname()
     name = f"{machine}:{os.getpid()}:{secrets.token_hex(4)}"
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / FILE).open("a+") as file:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        opened = (data / FILE).open("a+")
+    except OSError as error:
+        raise StartFailure(
+            f"cannot use the data directory {data}: {error.strerror}",
+            "choose a directory that this user may write; a link must lead to one that is there",
+        ) from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
