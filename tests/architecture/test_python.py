@@ -54,6 +54,8 @@ TIMES: Final = re.compile(
 FLOATS: Final = {
     "accessws/sources.py": "paces in seconds",
     "client/stream.py": "shares of a pause",
+    "doctor/machine.py": "a share, and metrics",
+    "doctor/stores.py": "a share, and seconds of microseconds",
     "edges/mysql.py": "seconds of microseconds",
     "edges/rpc.py": "when a link was last heard",
     "edges/systemd.py": "seconds of microseconds",

@@ -32,7 +32,12 @@ def the(checks: list[Check], word: str) -> Check:
 def test_tables_that_are_up_to_date_and_tables_that_are_not(
     mariadb: Mariadb, tmp_path: Path
 ) -> None:
-    database = {"host": "127.0.0.1", "port": mariadb.port, "user": "root", "pass": ""}
+    mariadb.run(
+        "CREATE USER IF NOT EXISTS doctor@'127.0.0.1';"
+        " GRANT ALL ON trade_log.* TO doctor@'127.0.0.1';"
+        " GRANT ALL ON trade_history.* TO doctor@'127.0.0.1'"
+    )
+    database = {"host": "127.0.0.1", "port": mariadb.port, "user": "doctor", "pass": ""}
     names = {"db_log": "trade_log", "db_history": "trade_history"}
     sections = {key: {**database, "name": name} for key, name in names.items()}
     own = {"data": str(tmp_path / "data"), "control": "127.0.0.1:0"}
@@ -111,6 +116,10 @@ def test_services_that_answer_and_a_topic_with_more_than_one_partition(
     config = market_data({"name": "", "addr": []}, "127.0.0.1:1")
     config["deals"] = {"brokers": broker.place, "topic": "wide", "partition": 0}
     config["matchengine"] = {"addr": f"tcp@{host}:{port}"}
+    own = json.loads((tmp_path / "matchengine.json").read_text())
+    running = looked_at(tmp_path, "matchengine", own)
+    assert the(running, f"tcp@{host}:{port}").what == "matchengine serves"
+    assert the(running, "open files").what.endswith("are open")
     checks = looked_at(tmp_path, "marketprice", config)
     assert the(checks, f"matchengine tcp@{host}:{port}").what == "answers"
     assert the(checks, "topic wide").what == "has 2 partitions"

@@ -10,7 +10,7 @@ import pytest
 from harness.configs import small_config
 from harness.redis import free_port
 from viabtc.cli import load_service
-from viabtc.doctor import OK, WRONG, Check, examine, show
+from viabtc.doctor import OK, WARNING, WRONG, Check, examine, machine, show
 
 
 def looked_at(tmp_path: Path, **keys: Any) -> list[Check]:
@@ -52,6 +52,82 @@ def test_a_port_that_somebody_else_has_is_named(
     assert "ss -ltnp" in the(checks, place).do
     assert show(checks, as_json=False) == 1
     assert "another process listens there. What to do: find it" in capsys.readouterr().out
+
+
+def test_ports_of_datagrams_and_of_the_monitor_are_looked_at_too(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, socket.socket() as probed:
+        other.bind(("127.0.0.1", 0))
+        probed.bind(("127.0.0.1", 0))
+        probed.listen()
+        datagrams = f"udp@127.0.0.1:{other.getsockname()[1]}"
+        monitor = f"tcp@127.0.0.1:{probed.getsockname()[1]}"
+        server = {**small_config()["svr"], "bind": [datagrams, "udp@127.0.0.1:0"]}
+        checks = looked_at(tmp_path, svr=server, monitor={"bind": monitor})
+    assert the(checks, datagrams).state == WRONG
+    assert "ss -lunp" in the(checks, datagrams).do
+    assert the(checks, monitor).state == WRONG
+    assert the(checks, "udp@127.0.0.1:0").state == OK
+
+
+def machine_with(root: Path, pages: str, swaps: str, **numbers: str) -> Path:
+    """A folder that says what these parts of `/proc` and `/sys` would."""
+    files = {
+        "sys/kernel/mm/transparent_hugepage/enabled": pages,
+        "proc/swaps": "Filename Type Size Used Priority\n" + swaps,
+        **{name.replace("__", "/"): text for name, text in numbers.items()},
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_memory_that_would_make_answers_wait_is_told_of(tmp_path: Path) -> None:
+    numbers = {"proc__sys__vm__swappiness": "60\n", "proc__sys__vm__overcommit_memory": "0\n"}
+    swap = "/dev/sda2 partition 1 0 -2\n"
+    bad = machine_with(tmp_path / "bad", "[always] madvise never\n", swap, **numbers)
+    found = {check.subject: check for check in machine.memory(has_redis=True, root=bad)}
+    assert {check.state for check in found.values()} == {WARNING}
+    assert "echo madvise" in found["large pages"].do
+    assert "vm.swappiness=1" in found["swap"].do
+    assert "vm.overcommit_memory=1" in found["promises of memory"].do
+    # Without a Redis beside it, both of its own are no matter.
+    found = {check.subject: check for check in machine.memory(has_redis=False, root=bad)}
+    assert {name: check.state for name, check in found.items()} == {
+        "large pages": OK,
+        "swap": WARNING,
+    }
+    numbers = {"proc__sys__vm__swappiness": "1\n", "proc__sys__vm__overcommit_memory": "1\n"}
+    good = machine_with(tmp_path / "good", "always [madvise] never\n", swap, **numbers)
+    assert {check.state for check in machine.memory(has_redis=True, root=good)} == {OK}
+    never = machine_with(tmp_path / "never", "always madvise [never]\n", "", **numbers)
+    found = {check.subject: check for check in machine.memory(has_redis=True, root=never)}
+    assert (found["large pages"].state, found["swap"].what) == (WARNING, "is off")
+
+
+def test_files_that_a_service_may_open_are_compared_with_what_it_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = machine_with(tmp_path, "", "", proc__sys__fs__nr_open="5000\n")
+
+    def found(name: str, wanted: int, **figures: float) -> Check | None:
+        data = {"process": {"file_limit": wanted}} if wanted else {}
+        return next(iter(machine.open_files(name, data, figures, root)), None)
+
+    assert found("accesshttp", 0) is None
+    beyond = found("accesshttp", 5001)
+    assert beyond is not None
+    assert (beyond.state, "sysctl fs.nr_open=5001" in beyond.do) == (WRONG, True)
+    monkeypatch.setattr("viabtc.doctor.machine.resource.getrlimit", lambda _: (100, 150))
+    for wanted, state in ((100, OK), (200, WARNING)):
+        check = found("matchengine", wanted)
+        assert check is not None
+        assert check.state == state, check
+    # What the running process may is all that counts.
+    for used, most, state in ((10, 65_536, OK), (900, 1_000, WRONG), (10, 1_024, WARNING)):
+        check = found("accessws", 5001, process_open_fds=used, process_max_fds=most)
+        assert check is not None
+        assert check.state == state, check
 
 
 def test_a_data_directory_that_is_none_is_named(tmp_path: Path) -> None:

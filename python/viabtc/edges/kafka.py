@@ -6,11 +6,13 @@ Whoever reads keeps the position with its own state; the broker knows nothing of
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 BATCH_MAX: Final = 5_000
@@ -136,6 +138,62 @@ async def open_topic(settings: TopicSettings, *, timeout_s: float) -> AsyncItera
         with contextlib.suppress(KafkaError, TimeoutError, OSError):
             async with asyncio.timeout(timeout_s):
                 await consumer.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """How a broker keeps a topic."""
+
+    partitions: int
+    replicas: int
+    """Fewest of a partition."""
+    settings: Mapping[str, str]
+    """By the broker's names, such as `cleanup.policy`."""
+    broker: Mapping[str, str]
+    """Settings of the broker that answered."""
+
+
+async def describe_topic(settings: TopicSettings, *, timeout_s: float) -> TopicFacts:
+    """Asks how a topic is kept.
+
+    Raises:
+        TopicError: no broker answers, it does not tell, or there is no such topic.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.brokers, request_timeout_ms=int(timeout_s * 1000)
+    )
+    try:
+        async with asyncio.timeout(2 * timeout_s):
+            await admin.start()
+            (topic,) = await admin.describe_topics([settings.topic])
+            cluster = await admin.describe_cluster()
+            node = str(cluster["brokers"][0]["node_id"])
+            asked = [
+                ConfigResource(ConfigResourceType.TOPIC, settings.topic),
+                ConfigResource(ConfigResourceType.BROKER, node),
+            ]
+            answers = await admin.describe_configs(asked)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise TopicError(str(error) or type(error).__name__) from error
+    finally:
+        with contextlib.suppress(KafkaError, TimeoutError, OSError):
+            async with asyncio.timeout(timeout_s):
+                await admin.close()
+    if topic["error_code"]:
+        raise TopicError(f"there is no topic {settings.topic}")
+    told: dict[int, dict[str, str]] = {}
+    for answer in answers:
+        for code, reason, kind, _, entries in answer.resources:
+            if code:
+                raise TopicError(f"its settings are not told: {reason}")
+            told[kind] = {entry[0]: entry[1] or "" for entry in entries}
+    partitions = topic["partitions"]
+    return TopicFacts(
+        partitions=len(partitions),
+        replicas=min(len(partition["replicas"]) for partition in partitions),
+        settings=told.get(ConfigResourceType.TOPIC, {}),
+        broker=told.get(ConfigResourceType.BROKER, {}),
+    )
 
 
 def _number(headers: Any) -> int | None:

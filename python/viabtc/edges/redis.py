@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from viabtc.protocol.addresses import Place
 
@@ -73,13 +73,32 @@ async def ask_sentinel(place: Place, group: str) -> str:
     Raises:
         Unreachable: it does not answer.
     """
+    async with _sentinel(place) as client:
+        named = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", group)
+    return ":".join(named) if named else ""
+
+
+async def quorum_problem(place: Place, group: str) -> str:
+    """Why the Sentinels that one can see could not replace a master; empty when they could.
+
+    Raises:
+        Unreachable: it does not answer.
+    """
+    async with _sentinel(place) as client:
+        try:
+            await client.execute_command("SENTINEL", "CKQUORUM", group)
+        except ResponseError as error:
+            return str(error)
+    return ""
+
+
+@contextlib.asynccontextmanager
+async def _sentinel(place: Place) -> AsyncIterator[Any]:
     host, port = place
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,
     }
-    async with Redis(host=host, port=port, **options) as opened:
-        client: Any = opened
-        named = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", group)
-    return ":".join(named) if named else ""
+    async with Redis(host=host, port=port, **options) as client:
+        yield client
