@@ -29,16 +29,23 @@ pub fn power_of_ten(exponent: u32) -> i128 {
     POWERS_OF_TEN[exponent as usize] as i128
 }
 
-/// `a x b`, or `None` when 128 bits do not hold it; fast when one factor is below 2^64.
+/// `a x b`, or `None` when 128 bits do not hold it; fast when neither is negative and one is below 2^64.
 #[inline]
 pub(crate) fn checked_times(a: i128, b: i128) -> Option<i128> {
-    let (wide, narrow) = if a > b { (a, b) } else { (b, a) };
-    let Ok(narrow) = u64::try_from(narrow) else { return a.checked_mul(b) };
-    // The smaller factor is not negative, so neither is the other.
-    let low = u128::from(wide as u64) * u128::from(narrow);
-    let high = ((wide >> 64) as u64).checked_mul(narrow)?;
+    let (wide, narrow) = if b >> 64 == 0 { (a, b) } else { (b, a) };
+    if narrow >> 64 != 0 || wide < 0 {
+        return checked_times_any(a, b);
+    }
+    let low = u128::from(wide as u64) * u128::from(narrow as u64);
+    let high = ((wide >> 64) as u64).checked_mul(narrow as u64)?;
     let product = low.checked_add(u128::from(high) << 64)?;
     i128::try_from(product).ok()
+}
+
+/// Apart, so that what is nearly always the case stays short.
+#[cold]
+fn checked_times_any(a: i128, b: i128) -> Option<i128> {
+    a.checked_mul(b)
 }
 
 /// As [`checked_times`], for factors whose bounds were checked.
@@ -155,7 +162,9 @@ impl Decimal {
             Ordering::Equal => self.coefficient,
             Ordering::Less => self.coefficient / power_of_ten(u32::from(self.scale - scale)),
             Ordering::Greater => {
-                self.coefficient.saturating_mul(power_of_ten(u32::from(scale - self.scale).min(38)))
+                let factor = power_of_ten(u32::from(scale - self.scale).min(38));
+                let limit = if self.coefficient < 0 { i128::MIN } else { i128::MAX };
+                checked_times(self.coefficient, factor).unwrap_or(limit)
             }
         }
     }
@@ -189,6 +198,13 @@ impl Decimal {
 /// # Errors
 /// See [`ParseError`].
 pub fn parse_fixed(text: &str, scale: u8) -> Result<i128, ParseError> {
+    if let Some((coefficient, decimals)) = scan_short(text.as_bytes())
+        && let Some(shift) = scale.checked_sub(decimals)
+        && let Some(factor) = POWERS_OF_TEN.get(usize::from(shift))
+        && let Ok(factor) = u64::try_from(*factor)
+    {
+        return Ok((u128::from(coefficient) * u128::from(factor)) as i128);
+    }
     let (coefficient, exponent, is_negative) = scan(text)?;
     let shift = exponent + i64::from(scale);
     let units = if shift >= 0 {
@@ -206,6 +222,31 @@ pub fn parse_fixed(text: &str, scale: u8) -> Result<i128, ParseError> {
 
 fn signed(magnitude: u128, is_negative: bool) -> i128 {
     if is_negative { -(magnitude as i128) } else { magnitude as i128 }
+}
+
+/// Most bytes of a text whose digits 64 bits always hold.
+const SHORT: usize = 19;
+
+/// As [`scan`], of digits with at most one point and nothing else, which nearly every number is; the
+/// coefficient and its decimals. `None` for all other texts.
+#[inline]
+fn scan_short(bytes: &[u8]) -> Option<(u64, u8)> {
+    if bytes.len() > SHORT {
+        return None;
+    }
+    let (mut coefficient, mut digits, mut whole) = (0u64, 0u8, None);
+    for &byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            coefficient = coefficient * 10 + u64::from(digit);
+            digits += 1;
+        } else if byte == b'.' && whole.is_none() {
+            whole = Some(digits);
+        } else {
+            return None;
+        }
+    }
+    (digits > 0).then_some((coefficient, digits - whole.unwrap_or(digits)))
 }
 
 /// Coefficient of at most 34 digits, exponent of ten, sign.
@@ -327,11 +368,28 @@ const SCALE_USUAL: usize = 40;
 const ROOM_USUAL: usize = 48;
 const ROOM: usize = 257;
 
+/// Digits that are copied at once: as many bytes always are a few stores, a copy of some of them is a call.
+const COPIED: usize = 16;
+
 fn write_digits(coefficient: i128, scale: u8, is_stripped: bool, out: &mut Vec<u8>) {
-    if usize::from(scale) <= SCALE_USUAL {
-        write_digits_in::<ROOM_USUAL>(coefficient, scale, is_stripped, out);
+    if is_stripped && coefficient == 0 {
+        out.push(b'0');
+    } else if usize::from(scale) <= SCALE_USUAL {
+        write_digits_in::<{ ROOM_USUAL + COPIED }>(coefficient, scale, is_stripped, out);
     } else {
-        write_digits_in::<ROOM>(coefficient, scale, is_stripped, out);
+        write_digits_in::<{ ROOM + COPIED }>(coefficient, scale, is_stripped, out);
+    }
+}
+
+/// Appends the first `length` of `digits`.
+#[inline]
+fn append(digits: &[u8], length: usize, out: &mut Vec<u8>) {
+    match digits.first_chunk::<COPIED>() {
+        Some(chunk) if length <= COPIED => {
+            out.extend_from_slice(chunk);
+            out.truncate(out.len() - (COPIED - length));
+        }
+        _ => out.extend_from_slice(&digits[..length]),
     }
 }
 
@@ -375,19 +433,19 @@ fn write_digits_in<const LENGTH: usize>(
     const PART_DIGITS: usize = 18;
     const PART: u128 = 10u128.pow(PART_DIGITS as u32);
     let scale = usize::from(scale);
+    // What stands behind the digits is only there to be copied along.
     let mut digits = [b'0'; LENGTH];
-    let mut end = LENGTH;
+    let mut end = LENGTH - COPIED;
+    let point = end - scale;
     let mut magnitude = coefficient.unsigned_abs();
+    let mut part_end = end;
     while magnitude > u128::from(u64::MAX) {
         let rest = magnitude / PART;
-        put_digits((magnitude - rest * PART) as u64, &mut digits, end);
-        end -= PART_DIGITS;
+        put_digits((magnitude - rest * PART) as u64, &mut digits, part_end);
+        part_end -= PART_DIGITS;
         magnitude = rest;
     }
-    let start = put_digits(magnitude as u64, &mut digits, end);
-    let point = LENGTH - scale;
-    let start = start.min(point - 1);
-    let mut end = LENGTH;
+    let start = put_digits(magnitude as u64, &mut digits, part_end).min(point - 1);
     if is_stripped {
         while end > point && digits[end - 1] == b'0' {
             end -= 1;
@@ -396,10 +454,11 @@ fn write_digits_in<const LENGTH: usize>(
     if coefficient < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(&digits[start..point]);
+    append(&digits[start..], point - start, out);
     if end > point {
-        out.push(b'.');
-        out.extend_from_slice(&digits[point..end]);
+        // The digit before the point is written and makes room for it.
+        digits[point - 1] = b'.';
+        append(&digits[point - 1..], end - (point - 1), out);
     }
 }
 
@@ -562,6 +621,31 @@ mod tests {
             let (whole, decimals) = text.split_at(digits - usize::from(scale));
             let value = alloc::format!("{whole}.{decimals}");
             assert_eq!(parse_fixed(&value, scale), Ok(power_of_ten(digits as u32) - 1), "{value}");
+        }
+    }
+
+    /// A sign leads around the way that short texts take.
+    #[test]
+    fn short_texts_are_read_as_all_others() {
+        for text in
+            ["", ".", "0", "7.", ".5", "00.10", "1..2", "12a", "1234567890123456789", "9.999"]
+        {
+            let signed = alloc::format!("+{text}");
+            for scale in [0, 1, 2, 8, 18, 19, 20, 38] {
+                assert_eq!(parse_fixed(text, scale), parse_fixed(&signed, scale), "{text} {scale}");
+            }
+        }
+        for point in 0..=18 {
+            let mut text = String::from("123456789012345678");
+            text.insert(point, '.');
+            let signed = alloc::format!("+{text}");
+            for scale in 0..=38 {
+                assert_eq!(
+                    parse_fixed(&text, scale),
+                    parse_fixed(&signed, scale),
+                    "{text} {scale}"
+                );
+            }
         }
     }
 

@@ -245,7 +245,7 @@ impl Exchange {
             return Err(Rejection::MarketHalted);
         }
         let required = market.units_required(place.side, place.amount, place.price)?;
-        let mut hints = self.hints(place.user, place.market);
+        let Found { owner, mut hints } = self.found(place.user, place.market);
         let given = self.account(&mut hints, place.user, market, place.side);
         if self.ledger.available_at(given) < required {
             return Err(Rejection::BalanceNotEnough);
@@ -275,10 +275,10 @@ impl Exchange {
         };
         self.match_against_book(stamp, &mut taker, &mut hints, events);
         if taker.remaining > 0 {
-            self.rest(&taker, hints);
-            events.push(self.order_event(OrderChange::Placed, taker, false));
+            self.rest(&taker, Found { owner, hints });
+            self.tell(OrderChange::Placed, &taker, false, events);
         } else {
-            events.push(self.order_event(OrderChange::Finished, taker, true));
+            self.tell(OrderChange::Finished, &taker, true, events);
         }
         Ok(())
     }
@@ -303,7 +303,7 @@ impl Exchange {
                 .saturating_mul(power_of_ten(u32::from(config.quote_scale)))
                 .saturating_mul(market.quote_factor),
         };
-        let mut hints = self.hints(place.user, place.market);
+        let Found { mut hints, .. } = self.found(place.user, place.market);
         let given = self.account(&mut hints, place.user, market, place.side);
         if self.ledger.available_at(given) < required {
             return Err(Rejection::BalanceNotEnough);
@@ -350,7 +350,7 @@ impl Exchange {
             fee_paid: Decimal::ZERO,
         };
         self.match_against_book(stamp, &mut taker, &mut hints, events);
-        events.push(self.order_event(OrderChange::Finished, taker, true));
+        self.tell(OrderChange::Finished, &taker, true, events);
         Ok(())
     }
 
@@ -376,7 +376,7 @@ impl Exchange {
         market.book.remove(handle);
         *orders_digest = orders_digest.wrapping_sub(number(&order));
         let is_recorded = order.filled_base > 0;
-        events.push(self.order_event(OrderChange::Finished, order, is_recorded));
+        self.tell(OrderChange::Finished, &order, is_recorded, events);
         Ok(())
     }
 
@@ -404,17 +404,12 @@ impl Exchange {
             if amount == 0 {
                 break;
             }
-            let (deal, maker) = self.settle(stamp, taker, hints, handle, amount);
-            events.push(Event::Deal(deal));
-            events.push(if maker.remaining == 0 {
-                self.order_event(OrderChange::Finished, maker, true)
-            } else {
-                self.order_event(OrderChange::Updated, maker, false)
-            });
+            self.settle(stamp, taker, hints, handle, amount, events);
         }
     }
 
-    /// One deal of `amount` at the maker's price: both orders, both owners' balances.
+    /// One deal of `amount` at the maker's price: both orders, both owners' balances, and what is told of
+    /// them.
     fn settle(
         &mut self,
         stamp: Stamp,
@@ -422,7 +417,8 @@ impl Exchange {
         taker_hints: &mut Hints,
         handle: Handle,
         amount: i128,
-    ) -> (Deal, Order) {
+        events: &mut Events,
+    ) {
         let id = DealId(self.counters.last_deal + 1);
         self.counters.last_deal = id.0;
         let Exchange { markets, ledger, open, orders_digest, .. } = self;
@@ -478,11 +474,18 @@ impl Exchange {
             Side::Ask => (taker_side, maker_side),
             Side::Bid => (maker_side, taker_side),
         };
-        let (time, market) = (stamp.time, taker.market);
-        (Deal { id, time, market, taker: taker.side, price, amount, turnover, ask, bid }, maker)
+        let (time, market, taker) = (stamp.time, taker.market, taker.side);
+        append(events, || {
+            Event::Deal(Deal { id, time, market, taker, price, amount, turnover, ask, bid })
+        });
+        if maker.remaining == 0 {
+            self.tell(OrderChange::Finished, &maker, true, events);
+        } else {
+            self.tell(OrderChange::Updated, &maker, false, events);
+        }
     }
 
-    fn rest(&mut self, order: &Order, hints: Hints) {
+    fn rest(&mut self, order: &Order, Found { owner, hints }: Found) {
         let market = &self.markets[usize::from(order.market.0)];
         let (given, units) = (market.given(order.side), market.units_frozen(order));
         let best = market.book.best_price(order.side.opposite());
@@ -495,7 +498,7 @@ impl Exchange {
         self.ledger.freeze(account.expect("the caller checked the funds"), units);
         let handle = self.insert(order);
         let book = &mut self.markets[usize::from(order.market.0)].book;
-        let owner = self.open.link(book, order.market, handle);
+        let owner = self.open.link_found(book, order.market, handle, owner);
         self.open.set_hints(owner, hints);
     }
 
@@ -506,10 +509,13 @@ impl Exchange {
         book.insert(order.id.0, order.side, order.price, order.remaining, Kept::new(order))
     }
 
-    /// Where the accounts of `user` stood when an order was placed in `market`.
+    /// What is known of `user` in `market`.
     #[inline]
-    fn hints(&self, user: UserId, market: MarketId) -> Hints {
-        self.open.find(user, market).map_or([Hint::NONE; 2], |(_, owner)| owner.hints)
+    fn found(&self, user: UserId, market: MarketId) -> Found {
+        match self.open.find(user, market) {
+            Some((place, owner)) => Found { owner: Some(place), hints: owner.hints },
+            None => Found { owner: None, hints: [Hint::NONE; 2] },
+        }
     }
 
     /// The account that an order of `side` gives from.
@@ -527,16 +533,31 @@ impl Exchange {
         found
     }
 
-    fn order_event(&mut self, change: OrderChange, order: Order, is_recorded: bool) -> Event {
+    /// Appends what happened to an order.
+    fn tell(&mut self, change: OrderChange, order: &Order, is_recorded: bool, events: &mut Events) {
         self.counters.order_events += 1;
         let number = self.counters.order_events;
-        Event::Order(OrderEvent { number, change, order, is_recorded })
+        append(events, || Event::Order(OrderEvent { number, change, order: *order, is_recorded }));
     }
 
     fn next_order_id(&mut self) -> OrderId {
         self.counters.last_order += 1;
         OrderId(self.counters.last_order)
     }
+}
+
+/// What is known of who places an order in a market.
+struct Found {
+    /// Place of the owner's record, if there are open orders.
+    owner: Option<u32>,
+    /// Where the accounts stood when the last order was placed.
+    hints: Hints,
+}
+
+/// Appends an event that is made where it stays: pushing it would make it elsewhere and copy it.
+#[inline]
+fn append(events: &mut Events, event: impl FnOnce() -> Event) {
+    events.extend(core::iter::once_with(event));
 }
 
 /// Which of [`Hints`] is of the account that an order of `side` gives from; the other one receives.
@@ -580,7 +601,7 @@ impl Exchanged {
         let user = order.user;
         let account = ledger.find_at(hints[hint_of_given(order.side)], user, given);
         let account = account.expect("the funds were checked or frozen");
-        let (fee_rate, balance) = match role {
+        let (fee_rate, total_given) = match role {
             Role::Maker => (order.maker_fee_rate, ledger.spend_frozen(account, given_units)),
             Role::Taker => (order.taker_fee_rate, ledger.spend(account, given_units)),
         };
@@ -592,7 +613,7 @@ impl Exchanged {
             user,
             fee_rate,
             fee,
-            total_given: balance.total(),
+            total_given,
             total_received,
             total_after_fee,
         }

@@ -85,6 +85,18 @@ impl Account {
         }
     }
 
+    /// Available + frozen: a balance that does not exist is kept as zero.
+    #[inline]
+    fn total(&self) -> i128 {
+        self.available + self.frozen
+    }
+
+    /// As [`number`].
+    #[inline]
+    fn number(&self) -> u64 {
+        number_of(self.user, self.asset, self.held, self.available, self.frozen)
+    }
+
     fn add(&mut self, totals: &mut AssetTotals, kind: Kind, units: i128) {
         assert!(units >= 0, "amounts moved are not negative");
         if units == 0 {
@@ -368,7 +380,10 @@ impl Ledger {
             return self.balance(user, asset);
         }
         let hint = self.find_or_open(user, asset);
-        self.change(hint, |account, totals| account.add(totals, Kind::Available, units))
+        self.change(hint, |account, totals| {
+            account.add(totals, Kind::Available, units);
+            account.balance()
+        })
     }
 
     /// Takes `units` out of the exchange (withdrawal); the caller has checked that they are available.
@@ -376,17 +391,26 @@ impl Ledger {
     pub(crate) fn debit(&mut self, user: UserId, asset: AssetId, units: i128) -> Balance {
         self.totals[usize::from(asset.0)].supply -= units;
         let hint = self.find(user, asset).expect("the caller checked the funds");
-        self.change(hint, |account, totals| account.subtract(totals, Kind::Available, units))
+        self.change(hint, |account, totals| {
+            account.subtract(totals, Kind::Available, units);
+            account.balance()
+        })
     }
 
-    /// Takes from available, towards another balance of this ledger; the balance afterwards.
-    pub(crate) fn spend(&mut self, hint: Hint, units: i128) -> Balance {
-        self.change(hint, |account, totals| account.subtract(totals, Kind::Available, units))
+    /// Takes from available, towards another balance of this ledger; the total afterwards.
+    pub(crate) fn spend(&mut self, hint: Hint, units: i128) -> i128 {
+        self.change(hint, |account, totals| {
+            account.subtract(totals, Kind::Available, units);
+            account.total()
+        })
     }
 
-    /// Takes from frozen, towards another balance of this ledger; the balance afterwards.
-    pub(crate) fn spend_frozen(&mut self, hint: Hint, units: i128) -> Balance {
-        self.change(hint, |account, totals| account.subtract(totals, Kind::Frozen, units))
+    /// Takes from frozen, towards another balance of this ledger; the total afterwards.
+    pub(crate) fn spend_frozen(&mut self, hint: Hint, units: i128) -> i128 {
+        self.change(hint, |account, totals| {
+            account.subtract(totals, Kind::Frozen, units);
+            account.total()
+        })
     }
 
     /// Reserves for an open order.
@@ -420,42 +444,39 @@ impl Ledger {
         if *hint == Hint::NONE || !self.is(hint.0, user, asset) {
             *hint = self.find_or_open(user, asset);
         }
-        let hint = *hint;
-        let mut received = 0;
-        let balance = self.change(hint, |account, totals| {
+        self.change(*hint, |account, totals| {
             account.add(totals, Kind::Available, units);
-            received = account.available + account.frozen;
+            let received = account.total();
             if fee.coefficient > 0 {
                 account.pay(totals, fee, scale);
             }
-        });
-        (received, balance.total())
+            (received, account.total())
+        })
     }
 
     /// Changes an account, its asset's totals and the digest; an account without balances goes.
     #[inline]
-    fn change(
+    fn change<T>(
         &mut self,
         Hint(place): Hint,
-        change: impl FnOnce(&mut Account, &mut AssetTotals),
-    ) -> Balance {
+        change: impl FnOnce(&mut Account, &mut AssetTotals) -> T,
+    ) -> T {
         let account = self.accounts.get_mut(place);
-        let (user, asset) = (account.user, account.asset);
-        let before = account.balance();
-        change(account, &mut self.totals[usize::from(asset.0)]);
-        let balance = account.balance();
-        let change = number(user, asset, balance).wrapping_sub(number(user, asset, before));
+        let totals = &mut self.totals[usize::from(account.asset.0)];
+        let (number, total) = (account.number(), account.total());
+        let outcome = change(account, totals);
+        let change = account.number().wrapping_sub(number);
         self.digest = self.digest.wrapping_add(change);
         if place < self.looked {
             // What this round has seen already goes along with the change.
-            self.round.sums[usize::from(asset.0)] += balance.total() - before.total();
+            self.round.sums[usize::from(account.asset.0)] += account.total() - total;
             self.round.digest = self.round.digest.wrapping_add(change);
         }
         if account.held == 0 {
-            self.index.remove(id(user, asset), place);
+            self.index.remove(id(account.user, account.asset), place);
             self.free.push(place);
         }
-        balance
+        outcome
     }
 
     /// The account, without balances when it is new; the caller changes it at once.
@@ -511,12 +532,18 @@ const fn id(user: UserId, asset: AssetId) -> u64 {
 #[inline]
 pub(crate) fn number(user: UserId, asset: AssetId, balance: Balance) -> u64 {
     let Balance { available, frozen } = balance;
-    if available.is_none() && frozen.is_none() {
+    let held = u8::from(available.is_some()) | u8::from(frozen.is_some()) << 1;
+    number_of(user, asset, held, available.unwrap_or(0), frozen.unwrap_or(0))
+}
+
+/// As [`number`], of the balances whose bits of [`Kind`] are in `held`; the others are zero.
+#[inline]
+fn number_of(user: UserId, asset: AssetId, held: u8, available: i128, frozen: i128) -> u64 {
+    if held == 0 {
         return 0;
     }
-    let held = u64::from(available.is_some()) | u64::from(frozen.is_some()) << 1;
-    let [available, available_high] = halves(available.unwrap_or(0));
-    let [frozen, frozen_high] = halves(frozen.unwrap_or(0));
-    let owner = u64::from(user.0) << 32 | u64::from(asset.0) << 8 | held;
+    let [available, available_high] = halves(available);
+    let [frozen, frozen_high] = halves(frozen);
+    let owner = u64::from(user.0) << 32 | u64::from(asset.0) << 8 | u64::from(held);
     weigh([owner, available, frozen, available_high ^ frozen_high.rotate_left(32)])
 }

@@ -42,12 +42,14 @@ impl OpenOrders {
     /// The record of an owner who has open orders in `market`, and its place.
     #[inline]
     pub(crate) fn find(&self, user: UserId, market: MarketId) -> Option<(u32, &Owner)> {
-        let is_at = |place| {
-            let owner: &Owner = self.owners.get(place);
-            owner.user == user && owner.market == market && owner.count > 0
-        };
-        let place = self.index.find(id(user, market), is_at)?;
+        let place = self.index.find(id(user, market), |place| self.is(place, user, market))?;
         Some((place, self.owners.get(place)))
+    }
+
+    #[inline]
+    fn is(&self, place: u32, user: UserId, market: MarketId) -> bool {
+        let owner = self.owners.get(place);
+        owner.user == user && owner.market == market && owner.count > 0
     }
 
     /// Asks memory for where an owner is looked up; for [`crate::warm`], as what follows.
@@ -87,16 +89,28 @@ impl OpenOrders {
 
     /// Adds an order that is newer than all others of its owner; the place of the owner's record.
     pub(crate) fn link(&mut self, book: &mut OrderBook, market: MarketId, handle: Handle) -> u32 {
-        let user = book.get(handle).payload.user;
-        let place = match self.find(user, market) {
-            Some((place, _)) => place,
-            None => self.add(user, market),
+        let found = self.find(book.get(handle).payload.user, market).map(|(place, _)| place);
+        self.link_found(book, market, handle, found)
+    }
+
+    /// As [`OpenOrders::link`], with what [`OpenOrders::find`] said of the owner before orders were taken
+    /// out.
+    pub(crate) fn link_found(
+        &mut self,
+        book: &mut OrderBook,
+        market: MarketId,
+        handle: Handle,
+        found: Option<u32>,
+    ) -> u32 {
+        let kept = book.payload_mut(handle);
+        let place = match found {
+            Some(place) if self.is(place, kept.user, market) => place,
+            _ => self.add(kept.user, market),
         };
         let owner = self.owners.get_mut(place);
         let older = owner.newest;
         owner.newest = handle;
         owner.count += 1;
-        let kept = book.payload_mut(handle);
         kept.owner = place;
         kept.older = older;
         kept.newer = Handle::NONE;

@@ -40,38 +40,44 @@ pub const SOURCE_BYTES_MAX: usize = 30;
 /// orders that were taken over from a slice, which does not store it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Source {
-    length: u8,
-    bytes: [u8; SOURCE_BYTES_MAX],
+    /// The text, zeros behind it, and last its length.
+    bytes: [u8; SOURCE_BYTES_MAX + 1],
 }
 
 const SOURCE_ABSENT: u8 = u8::MAX;
 
 impl Source {
     /// No source is known.
-    pub const ABSENT: Source = Source { length: SOURCE_ABSENT, bytes: [0; SOURCE_BYTES_MAX] };
+    pub const ABSENT: Source = {
+        let mut bytes = [0; SOURCE_BYTES_MAX + 1];
+        bytes[SOURCE_BYTES_MAX] = SOURCE_ABSENT;
+        Source { bytes }
+    };
 
     /// `None` when `text` is longer than [`SOURCE_BYTES_MAX`] bytes.
     pub fn new(text: &str) -> Option<Source> {
-        let mut bytes = [0; SOURCE_BYTES_MAX];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        Some(Source { length: text.len() as u8, bytes })
+        let mut bytes = [0; SOURCE_BYTES_MAX + 1];
+        bytes[..SOURCE_BYTES_MAX].get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        bytes[SOURCE_BYTES_MAX] = text.len() as u8;
+        Some(Source { bytes })
     }
 
     /// The text, or `None` when absent.
     pub fn as_str(&self) -> Option<&str> {
-        let bytes = self.bytes.get(..usize::from(self.length))?;
-        core::str::from_utf8(bytes).ok()
+        let length = usize::from(self.bytes[SOURCE_BYTES_MAX]);
+        let text = self.bytes[..SOURCE_BYTES_MAX].get(..length)?;
+        core::str::from_utf8(text).ok()
     }
 
     /// Every byte, and the length, for the digest.
+    #[inline]
     pub(crate) fn words(&self) -> [u64; 4] {
-        let mut bytes = [0; 32];
-        bytes[..SOURCE_BYTES_MAX].copy_from_slice(&self.bytes);
-        bytes[SOURCE_BYTES_MAX] = self.length;
-        let mut words = bytes.chunks_exact(8).map(|chunk| {
-            u64::from_le_bytes(*chunk.first_chunk().expect("the chunk has eight bytes"))
-        });
-        core::array::from_fn(|_| words.next().expect("32 bytes are four words"))
+        let word = |place: usize| {
+            let bytes = self.bytes[place..].first_chunk();
+            u64::from_le_bytes(*bytes.expect("eight bytes stand from here on"))
+        };
+        // The last word is a byte short: it is read with the last byte of the one before.
+        [word(0), word(8), word(16), word(SOURCE_BYTES_MAX - 7) >> 8]
     }
 }
 
