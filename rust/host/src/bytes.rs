@@ -31,13 +31,22 @@ impl Writer<'_> {
 
     /// Length byte, then the fewest two's complement bytes that keep the sign.
     pub fn i128(&mut self, value: i128) {
-        let significant =
-            128 - if value < 0 { (!value).leading_zeros() } else { value.leading_zeros() };
-        let length = (significant / 8 + 1) as usize;
-        self.0.push(length as u8);
-        // All sixteen bytes are one store; a copy of some of them would be a call.
-        self.0.extend_from_slice(&value.to_le_bytes());
-        self.0.truncate(self.0.len() - (16 - length));
+        // All bytes of a number are one store; a copy of some of them would be a call.
+        if let Ok(narrow) = i64::try_from(value) {
+            let significant = 64 - (narrow ^ narrow >> 63).leading_zeros();
+            let length = significant / 8 + 1;
+            let mut bytes = [length as u8; 9];
+            bytes[1..].copy_from_slice(&narrow.to_le_bytes());
+            self.0.extend_from_slice(&bytes);
+            self.0.truncate(self.0.len() - (8 - length as usize));
+            return;
+        }
+        let significant = 128 - (value ^ value >> 127).leading_zeros();
+        let length = significant / 8 + 1;
+        let mut bytes = [length as u8; 17];
+        bytes[1..].copy_from_slice(&value.to_le_bytes());
+        self.0.extend_from_slice(&bytes);
+        self.0.truncate(self.0.len() - (16 - length as usize));
     }
 
     /// `u32` length, then the bytes.

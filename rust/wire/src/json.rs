@@ -192,18 +192,37 @@ pub fn write_integer(number: i64, out: &mut Vec<u8>) {
 /// Appends `text` in quotes: quotes, backslashes and controls escaped, all else as it is.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut copied = 0;
-    for (index, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[copied..index]);
-        copied = index + 1;
-        write_escape(byte, out);
+    let mut bytes = text.as_bytes();
+    loop {
+        let (plain, rest) = bytes.split_at(plain_length(bytes));
+        out.extend_from_slice(plain);
+        let Some((special, rest)) = rest.split_first() else { break };
+        write_escape(*special, out);
+        bytes = rest;
     }
-    out.extend_from_slice(&bytes[copied..]);
     out.push(b'"');
+}
+
+/// How many bytes stand before the first quote, backslash or control; eight are looked at together.
+#[inline]
+fn plain_length(bytes: &[u8]) -> usize {
+    const EACH: u64 = u64::MAX / 0xff;
+    // The highest bit of each byte below `limit`, and perhaps of bytes behind such a one.
+    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & (EACH << 7);
+    let mut length = 0;
+    while let Some(chunk) = bytes[length..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let special = below(word, 0x20)
+            | below(word ^ (EACH * u64::from(b'"')), 1)
+            | below(word ^ (EACH * u64::from(b'\\')), 1);
+        if special != 0 {
+            return length + (special.trailing_zeros() / 8) as usize;
+        }
+        length += chunk.len();
+    }
+    let rest = &bytes[length..];
+    let special = rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'));
+    length + special.unwrap_or(rest.len())
 }
 
 /// As [`write_string`], with characters beyond U+FFFF as surrogate pairs.
@@ -537,17 +556,15 @@ impl<'a> Scanner<'a> {
     fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.expect(b'"')?;
         let start = self.position;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    let text = &self.text[start..self.position];
-                    self.position += 1;
-                    return Ok(Cow::Borrowed(text));
-                }
-                Some(b'\\') => return self.escaped_string(start).map(Cow::Owned),
-                Some(0x20..) => self.position += 1,
-                _ => return Err(self.error()),
+        self.position += plain_length(&self.text.as_bytes()[start..]);
+        match self.peek() {
+            Some(b'"') => {
+                let text = &self.text[start..self.position];
+                self.position += 1;
+                Ok(Cow::Borrowed(text))
             }
+            Some(b'\\') => self.escaped_string(start).map(Cow::Owned),
+            _ => Err(self.error()),
         }
     }
 

@@ -169,28 +169,49 @@ pub fn write_order(order: &Order, config: &Config, out: &mut Vec<u8>) {
     let is_quote_sized = order.kind == OrderKind::Market && order.side == Side::Bid;
     out.extend_from_slice(b"{\"id\": ");
     write_integer(order.id.0.cast_signed(), out);
-    write_key("market", out);
+    out.extend_from_slice(b", \"market\": ");
     write_string(&market.name, out);
     if let Some(source) = order.source.as_str() {
-        write_key("source", out);
+        out.extend_from_slice(b", \"source\": ");
         write_string(source, out);
     }
-    write_field("type", order.kind as i64, out);
-    write_field("side", order.side as i64, out);
-    write_field("user", i64::from(order.user.0), out);
-    write_key("ctime", out);
+    out.extend_from_slice(match (order.kind, order.side) {
+        (OrderKind::Limit, Side::Ask) => b", \"type\": 1, \"side\": 1, \"user\": ",
+        (OrderKind::Limit, Side::Bid) => b", \"type\": 1, \"side\": 2, \"user\": ",
+        (OrderKind::Market, Side::Ask) => b", \"type\": 2, \"side\": 1, \"user\": ",
+        (OrderKind::Market, Side::Bid) => b", \"type\": 2, \"side\": 2, \"user\": ",
+    });
+    write_integer(i64::from(order.user.0), out);
+    out.extend_from_slice(b", \"ctime\": ");
+    let start = out.len();
     write_seconds(order.created_at.0, out);
-    write_key("mtime", out);
-    write_seconds(order.updated_at.0, out);
-    write_number("price", order.price, market.quote_scale, out);
-    write_number("amount", order.amount, base, out);
-    write_number("taker_fee", i128::from(order.taker_fee_rate), market.fee_scale, out);
-    write_number("maker_fee", i128::from(order.maker_fee_rate), market.fee_scale, out);
-    write_number("left", order.remaining, if is_quote_sized { turnover } else { base }, out);
-    write_number("deal_stock", order.filled_base, base, out);
-    write_number("deal_money", order.filled_quote, turnover, out);
-    write_number("deal_fee", order.fee_paid.coefficient, order.fee_paid.scale, out);
-    out.push(b'}');
+    let created_at = start..out.len();
+    out.extend_from_slice(b", \"mtime\": ");
+    if order.updated_at == order.created_at {
+        out.extend_from_within(created_at);
+    } else {
+        write_seconds(order.updated_at.0, out);
+    }
+    let rate_scale = market.fee_scale;
+    let left_scale = if is_quote_sized { turnover } else { base };
+    let Decimal { coefficient: fee, scale: fee_scale } = order.fee_paid;
+    out.extend_from_slice(b", \"price\": \"");
+    write_stripped(order.price, market.quote_scale, out);
+    out.extend_from_slice(b"\", \"amount\": \"");
+    write_stripped(order.amount, base, out);
+    out.extend_from_slice(b"\", \"taker_fee\": \"");
+    write_stripped(i128::from(order.taker_fee_rate), rate_scale, out);
+    out.extend_from_slice(b"\", \"maker_fee\": \"");
+    write_stripped(i128::from(order.maker_fee_rate), rate_scale, out);
+    out.extend_from_slice(b"\", \"left\": \"");
+    write_stripped(order.remaining, left_scale, out);
+    out.extend_from_slice(b"\", \"deal_stock\": \"");
+    write_stripped(order.filled_base, base, out);
+    out.extend_from_slice(b"\", \"deal_money\": \"");
+    write_stripped(order.filled_quote, turnover, out);
+    out.extend_from_slice(b"\", \"deal_fee\": \"");
+    write_stripped(fee, fee_scale, out);
+    out.extend_from_slice(b"\"}");
 }
 
 /// Appends a success whose result `write_result` appends.

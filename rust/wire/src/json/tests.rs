@@ -164,3 +164,31 @@ fn nesting_ends_at_128_levels() {
     assert!(read_array(nested(128).as_bytes()).is_ok());
     assert!(read_array(nested(129).as_bytes()).is_err());
 }
+
+/// Strings are looked at in parts of eight bytes: what has to be escaped is found at every place of a part,
+/// and in what is left behind the last one.
+#[test]
+fn special_bytes_are_found_at_every_place() {
+    for length in 0..20 {
+        for place in 0..=length {
+            for (special, escaped) in [
+                ('"', "\\\""),
+                ('\\', "\\\\"),
+                ('\u{1f}', "\\u001F"),
+                ('\u{7f}', "\u{7f}"),
+                ('\u{e9}', "\u{e9}"),
+            ] {
+                let (before, behind) = ("a".repeat(place), "z".repeat(length - place));
+                let text = format!("{before}{special}{behind}");
+                let mut out = Vec::new();
+                write_string(&text, &mut out);
+                let written = String::from_utf8(out).unwrap();
+                assert_eq!(written, format!("\"{before}{escaped}{behind}\""));
+                let array = format!("[{written}]");
+                assert_eq!(read_array(array.as_bytes()), Ok(vec![Value::Text(text.into())]));
+                let raw = format!("[\"{before}{special}{behind}\"]");
+                assert_eq!(read_array(raw.as_bytes()).is_ok(), special > '"' && special != '\\');
+            }
+        }
+    }
+}
