@@ -76,6 +76,7 @@ VALUES: Final = {
     "asset": "BTC",
     "user_id": "70",
     "order_id": str(2**62),
+    "client_order_id": "nobodys",
     "token_id": "none",
 }
 """For the parts of addresses."""
@@ -100,6 +101,7 @@ _NEW_MARKET: Final = {
 }
 _CANDLES: Final = {"start": 1, "end": 2, "interval": 60}
 _UDF: Final = {"symbol": "ETHBTC", "resolution": "1", "from": 1, "to": 2}
+_NAMED: Final = "/markets/{market}/orders/by-client-id/{client_order_id}"
 
 ROWS: Final = (
     Row("GET", "/", PUBLIC),
@@ -127,9 +129,11 @@ ROWS: Final = (
     api("GET", "/orders/finished", Audience.USERS, query=MARKET),
     api("GET", "/trades", Audience.USERS, query=MARKET),
     api("GET", "/markets/{market}/orders/{order_id}", Audience.USERS, (404,)),
+    api("GET", _NAMED, Audience.USERS, (404,)),
     # Some have no funds.
     api("POST", "/orders", Audience.TRADERS, (201, 422), body=ORDER),
     api("DELETE", "/markets/{market}/orders/{order_id}", Audience.TRADERS, (404,)),
+    api("DELETE", _NAMED, Audience.TRADERS, (404,)),
     api("POST", "/admin/balance-updates", Audience.ADMINISTRATORS, (201, 409), body=UPDATE),
     api("GET", "/admin/users/{user_id}/balances", Audience.ADMINISTRATORS),
     api("GET", "/admin/state", Audience.ADMINISTRATORS),
@@ -291,7 +295,7 @@ def test_public_routes_tell_everybody_the_same(place: Place, row: Row) -> None:
     assert len(answers) == 1
 
 
-SECRETS: Final = ("0.01234567", "4321.87654321", "0.07654321", "victims-gift")
+SECRETS: Final = ("0.01234567", "4321.87654321", "0.07654321", "victims-gift", "victims-name")
 """What stands in the victim's orders, deals and balances, and nowhere else."""
 
 
@@ -306,7 +310,7 @@ def owned(place: Place) -> dict[str, str]:
     dealt = {**bid, "amount": "0.07654321", "price": "4321.87654321"}
     finished = place.made("user", "/orders", dealt)
     place.made("trader", "/orders", {**dealt, "side": "ask"})
-    named = {"amount": "0.01234567", "price": "99"}
+    named = {"amount": "0.01234567", "price": "99", "client_order_id": "victims-name"}
     resting = [place.made("user", "/orders", {**bid, **named})]
     resting += [place.made("user", "/orders", {**bid, "amount": "0.01234567", "price": "98"})]
     query = {"market": "BTCUSDT", "limit": 1}
@@ -316,6 +320,7 @@ def owned(place: Place) -> dict[str, str]:
         "market": "BTCUSDT",
         "open": str(resting[0]["id"]),
         "finished": str(finished["id"]),
+        "client_order_id": "victims-name",
         "cursor": page["next"],
     }
 
@@ -333,6 +338,7 @@ def test_the_secrets_are_seen_by_their_owner(place: Place, owned: dict[str, str]
     market = {"market": owned["market"]}
     opened = place.ask("user", "GET", f"{PREFIX}/orders/open", params=market).text
     assert SECRETS[0] in opened
+    assert SECRETS[4] in opened
     changes = place.ask("user", "GET", f"{PREFIX}/balances/history").text
     assert SECRETS[3] in changes
 
@@ -366,6 +372,6 @@ def test_with_the_ids_of_another_nothing_of_another_is_seen_or_done(
             response = place.ask(identity, row.method, path, params=query, json=body)
             assert response.status_code < 500, response.text
             assert not [text for text in SECRETS if text in response.text], response.text
-            if "{order_id}" in row.path:
+            if "{order_id}" in row.path or "{client_order_id}" in row.path:
                 assert response.status_code in {401, 404}
     assert state(place) == before

@@ -17,7 +17,10 @@ from harness.processes import Server, spawn_matchengine, start_matchengine
 from harness.rpc import Client, Frame
 
 QUERY, UPDATE, LIMIT, CANCEL = 101, 102, 201, 204
+LIMIT_ONCE = 908
 HALT, RESUME, ADD_MARKET, ADD_ASSET = 901, 902, 903, 905
+
+NAMED: Final = (1, "BTCUSDT", 1, "0.25", "120", "0.002", "0.001", "once")
 
 OWN: Final = {"durability": "operlog"}
 
@@ -179,6 +182,8 @@ def test_an_empty_disk_begins_from_mysql(
     with Client(engine.place("rpc")) as client:
         if source == "slice and log":
             trade(client)
+            # Its name is in the slice, and the original's tables know nothing of it.
+            client.result(LIMIT_ONCE, *NAMED[:-1], "in the slice")
             with socket.create_connection(engine.place("console"), 10) as connection:
                 connection.sendall(b"makeslice\n")
                 connection.recv(100)
@@ -186,19 +191,23 @@ def test_an_empty_disk_begins_from_mysql(
             trade(client, 2)
         else:
             trade(client)
+        named = client.result(LIMIT_ONCE, *NAMED)
         change(client, 1)
     wanted = state_of(engine)
     epoch = engine.status()["epoch"]
     engine.kill()
     if source == "log":
         mariadb.run("DELETE FROM slice_history; DELETE FROM viabtc_slice", LOG)
-    shutil.rmtree(tmp_path / "one" / "data")
+    # Moved, not removed: what the engine had begun may still write there for a moment.
+    (tmp_path / "one" / "data").rename(tmp_path / "gone")
     other = start(tmp_path / "two", mariadb)
     # Every counter, every balance, every order with its times and source, every update seen.
     assert state_of(other) == wanted
     assert other.status()["epoch"] > epoch
     with Client(other.place("rpc")) as client:
         assert client.error(UPDATE, 1, "BTC", "deposit", 1, "1", {})[0] == 10
+        assert client.result(LIMIT_ONCE, *NAMED) == named
+        assert client.error(LIMIT_ONCE, *NAMED[:3], "2", *NAMED[4:])[0] == 13
         trade(client, 3)
     after = state_of(other)
     other.until(lambda: other.metric("viabtc_history_lag_commands") == 0)

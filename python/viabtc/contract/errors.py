@@ -36,6 +36,7 @@ REASONS: Final = {
     "name_taken": "name taken",
     "unchanged": "nothing to change",
     "not_possible": "not possible",
+    "repeat_order": "repeat order",
 }
 """Stable name of each reason to its message on the wire.
 

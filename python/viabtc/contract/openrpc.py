@@ -58,6 +58,11 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
     ),
     "actor": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Who asks."},
     "note": {"type": "string", "maxLength": 200, "description": "Why."},
+    "order_name": {
+        "type": "string",
+        "minLength": 1,
+        "description": "As a source: 30 bytes, none beyond U+FFFF. An order's name.",
+    },
 }
 """Schema of each kind of parameter."""
 

@@ -16,6 +16,9 @@ _COMMANDS: Final = {
     "cancel_order": 204,
 }
 
+_ONCE: Final = {"limit_order": 908, "market_order": 909}
+"""Of orders that say that they take effect once; an original does not read that."""
+
 _PAGE_ROWS: Final = 10_000
 """Rows that are read at once."""
 
@@ -176,7 +179,8 @@ class Operation:
 
 def _operation(number: int, time: float, detail: str) -> Operation:
     entry = json.loads(detail)
-    return Operation(number, _us(time), _COMMANDS[entry["method"]], entry["params"])
+    commands = _ONCE if entry.get("once") else _COMMANDS
+    return Operation(number, _us(time), commands[entry["method"]], entry["params"])
 
 
 def _us(seconds: float) -> int:

@@ -13,6 +13,7 @@ from viabtc.rest.errors import ApiError
 from viabtc.rest.exchange import Exchange
 from viabtc.rest.limits import OrderPace
 from viabtc.rest.models import Order, Side
+from viabtc.rest.names import name_of
 
 SIDES: Final[dict[Side, int]] = {"ask": 1, "bid": 2}
 _SIDE_NAMES: Final[dict[int, Side]] = {1: "ask", 2: "bid"}
@@ -88,6 +89,7 @@ def open_order(row: Mapping[str, Any]) -> Order:
     is_limit = row["type"] == 1
     return Order(
         id=row["id"],
+        client_order_id=name_of(row.get("source")),
         market=row["market"],
         side=side_name(row["side"]),
         type=kind_name(row["type"]),
@@ -111,6 +113,7 @@ def finished_order(row: Mapping[str, Any]) -> Order:
     filled = row["deal_money"] if is_quote_sized else row["deal_stock"]
     return Order(
         id=row["id"],
+        client_order_id=name_of(row["source"]),
         market=row["market"],
         side=side_name(row["side"]),
         type=kind_name(row["type"]),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from viabtc.rest.names import ClientOrderId
 from viabtc.rest.words import pattern
 
 Number = Annotated[
@@ -152,12 +153,19 @@ class PlaceOrder(Strict):
     type: Literal["limit", "market"] = "limit"
     amount: PositiveText = Field(description="Base; for a market bid the quote to spend.")
     price: PositiveText | None = Field(None, description="Quote for one base; limit orders only.")
+    client_order_id: ClientOrderId | None = Field(
+        None,
+        description="A name of your own. The same order under it takes effect once in 24 hours:"
+        " sent again, it is answered as at first; another order under it is refused.",
+        examples=["bot-1.42", "0d6f1c2e-5b7a-4c1d-9e3f-8a2b4c6d8e0f"],
+    )
 
 
 class Order(BaseModel):
     """An order as it stands."""
 
     id: Id
+    client_order_id: str | None = Field(None, description="As it was placed with.")
     market: str
     side: Side
     type: Literal["limit", "market"]

@@ -11,7 +11,7 @@ use crate::ids::AssetId;
 use crate::ledger::{self, AssetTotals, Ledger};
 use crate::order::Side;
 use crate::resting::{Kept, order_of};
-use crate::updates;
+use crate::updates::{self, Remembered};
 use crate::warm::GROUP as WARM_GROUP;
 
 /// An invariant that does not hold: the state cannot be trusted.
@@ -47,11 +47,14 @@ impl Exchange {
             .ledger
             .iter()
             .map(|(_, user, asset, balance)| ledger::number(user, asset, balance));
-        let updates = self.updates.iter().map(|(time, key)| updates::number(key, time));
+        let updates = self.updates.iter().map(|(time, key, ())| updates::number(key, time));
+        let names = self.names.iter();
+        let names = names.map(|(time, key, placed)| placed.number(updates::number(key, time)));
         let parts = [
             ("balances", self.ledger.digest(), balances.fold(0, u64::wrapping_add)),
             ("orders", self.orders_digest, orders),
             ("updates", self.updates.digest(), updates.fold(0, u64::wrapping_add)),
+            ("names", self.names.digest(), names.fold(0, u64::wrapping_add)),
             ("changes", self.changes_digest, self.changes_number()),
         ];
         match parts.into_iter().find(|(_, kept, recomputed)| kept != recomputed) {

@@ -28,6 +28,8 @@ pub enum Command {
     CancelOrder(CancelOrder),
     /// `market.halt` and the others of our own kinds.
     Change(Box<Change>),
+    /// `order.put_limit_once`, `order.put_market_once`
+    PlaceOnce(Box<PlaceOnce>),
 }
 
 /// Adds to or takes from an available balance, once per (user, asset, reason, reason_id).
@@ -84,6 +86,31 @@ pub struct PlaceMarket {
     pub taker_fee_rate: u64,
     /// Where the order came from.
     pub source: Source,
+}
+
+/// An order that takes effect once under the name that its owner gave it, which is its source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlaceOnce {
+    /// A limit order.
+    Limit(PlaceLimit),
+    /// A market order.
+    Market(PlaceMarket),
+}
+
+impl From<PlaceOnce> for Command {
+    fn from(place: PlaceOnce) -> Command {
+        Command::PlaceOnce(Box::new(place))
+    }
+}
+
+impl PlaceOnce {
+    /// Whose order, and where.
+    pub const fn owner(&self) -> (UserId, MarketId) {
+        match self {
+            PlaceOnce::Limit(place) => (place.user, place.market),
+            PlaceOnce::Market(place) => (place.user, place.market),
+        }
+    }
 }
 
 /// Takes an open order off the book.

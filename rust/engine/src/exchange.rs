@@ -12,6 +12,7 @@ use crate::digest::{halves, mix, weigh};
 use crate::event::{BalanceUpdated, Deal, DealSide, Event, Events, OrderChange, OrderEvent};
 use crate::ids::{AssetId, DealId, MarketId, OrderId, Time, UserId};
 use crate::ledger::{Hint, Ledger};
+use crate::once::{Names, WINDOW};
 use crate::open::{Hints, OpenOrders};
 use crate::order::{Order, OrderKind, Side};
 use crate::rejection::Rejection;
@@ -41,6 +42,8 @@ pub struct Exchange {
     pub(crate) markets: Vec<Market>,
     pub(crate) ledger: Ledger,
     pub(crate) updates: Updates,
+    /// Orders that take effect once.
+    pub(crate) names: Names,
     pub(crate) open: OpenOrders,
     pub(crate) counters: Counters,
     /// Sum of the numbers of all resting orders.
@@ -92,6 +95,7 @@ impl Exchange {
             markets,
             ledger,
             updates,
+            names: Names::new(WINDOW),
             open: OpenOrders::new(),
             counters: Counters::default(),
             orders_digest: 0,
@@ -125,6 +129,7 @@ impl Exchange {
             Command::PlaceMarket(order) => self.place_market(stamp, order, events)?,
             Command::CancelOrder(cancel) => self.cancel_order(cancel, events)?,
             Command::Change(change) => self.change(stamp, change)?,
+            Command::PlaceOnce(place) => self.place_once(stamp, place, events)?,
         }
         self.counters.sequence = stamp.sequence;
         self.counters.time = stamp.time;
@@ -167,8 +172,8 @@ impl Exchange {
         self.counters.operlog_id
     }
 
-    /// Checksum of the state: balances, totals, resting orders, remembered updates, counters, and once a
-    /// command of our own kinds was applied what it changed. Equal states of one configuration have equal
+    /// Checksum of the state: balances, totals, resting orders, remembered updates and names, counters, and
+    /// once a command of our own kinds was applied what it changed. Equal states of one configuration have equal
     /// digests, however they came about.
     pub fn digest(&self) -> u64 {
         self.ledger
@@ -176,6 +181,7 @@ impl Exchange {
             .wrapping_add(self.ledger.totals_digest())
             .wrapping_add(self.orders_digest)
             .wrapping_add(self.updates.digest())
+            .wrapping_add(self.names.digest())
             .wrapping_add(self.changes_digest)
             .wrapping_add(mix(0xc0, &self.counters.words()))
     }
@@ -215,7 +221,7 @@ impl Exchange {
             self.ledger.debit(user, asset, -units)
         };
         self.ledger.check(asset);
-        self.updates.remember(key, stamp.time);
+        self.updates.remember(key, stamp.time, ());
         self.counters.balance_events += 1;
         events.push(Event::BalanceUpdated(Box::new(BalanceUpdated {
             number: self.counters.balance_events,
@@ -232,7 +238,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn place_limit(
+    pub(crate) fn place_limit(
         &mut self,
         stamp: Stamp,
         place: &PlaceLimit,
@@ -283,7 +289,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn place_market(
+    pub(crate) fn place_market(
         &mut self,
         stamp: Stamp,
         place: &PlaceMarket,

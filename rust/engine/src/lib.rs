@@ -27,6 +27,7 @@ pub mod event;
 pub mod exchange;
 pub mod ids;
 pub mod ledger;
+pub mod once;
 mod open;
 pub mod order;
 pub mod query;
@@ -39,7 +40,7 @@ mod warm;
 
 pub use audit::Violation;
 pub use change::{AssetSettings, Change, ChangeError, MarketSettings};
-pub use command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
+pub use command::{CancelOrder, Command, PlaceLimit, PlaceMarket, PlaceOnce, Stamp, UpdateBalance};
 pub use config::{AssetConfig, Config, ConfigError, MarketConfig};
 pub use conserve::Imbalance;
 pub use decimal::Decimal;

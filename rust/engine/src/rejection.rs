@@ -39,11 +39,14 @@ pub enum Rejection {
     /// What is kept, or another setting, stands in the way.
     #[error("not possible")]
     NotPossible,
+    /// An order was placed under this name within the window.
+    #[error("repeat order")]
+    RepeatOrder,
 }
 
 impl Rejection {
     /// Every rejection, in declaration order.
-    pub const ALL: [Rejection; 11] = [
+    pub const ALL: [Rejection; 12] = [
         Rejection::InvalidArgument,
         Rejection::RepeatUpdate,
         Rejection::BalanceNotEnough,
@@ -55,6 +58,7 @@ impl Rejection {
         Rejection::NameTaken,
         Rejection::Unchanged,
         Rejection::NotPossible,
+        Rejection::RepeatOrder,
     ];
 
     /// Stable snake_case name.
@@ -71,6 +75,7 @@ impl Rejection {
             Rejection::NameTaken => "name_taken",
             Rejection::Unchanged => "unchanged",
             Rejection::NotPossible => "not_possible",
+            Rejection::RepeatOrder => "repeat_order",
         }
     }
 }

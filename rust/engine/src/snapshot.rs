@@ -6,6 +6,8 @@
 //! side and priority; remembered updates, oldest first. Every list has its length in front. Version 2 has
 //! the sequence of the last command of our own kinds behind the counters, and whether it is halted behind
 //! each market; a state without such a command is written in version 1, which older builds read too.
+//! Version 3 has besides the names of orders that take effect once at its end, oldest first; a state that
+//! remembers none is written in version 1 or 2.
 
 use alloc::format;
 use alloc::string::String;
@@ -18,6 +20,7 @@ use crate::decimal::{DIGITS_MAX, Decimal, power_of_ten};
 use crate::exchange::{Counters, Exchange};
 use crate::ids::{AssetId, MarketId, OrderId, Time, UserId};
 use crate::ledger::{Balance, Hint};
+use crate::once::Placed;
 use crate::order::{Order, OrderKind, SOURCE_BYTES_MAX, Side, Source};
 use crate::resting::order_of;
 use crate::updates::UpdateKey;
@@ -28,6 +31,9 @@ pub(crate) const VERSION: u8 = 1;
 
 /// Of a state that one did.
 const VERSION_CHANGED: u8 = 2;
+
+/// Of a state that remembers names of orders.
+const VERSION_NAMED: u8 = 3;
 
 /// Bytes collected before they go to the sink.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -49,7 +55,7 @@ pub enum RestoreError {
     #[error("the snapshot is malformed: {0}")]
     Malformed(&'static str),
     /// Of a version that this build does not read.
-    #[error("the snapshot has version {0}; this build reads versions 1 and 2")]
+    #[error("the snapshot has version {0}; this build reads versions 1 to 3")]
     Version(u8),
     /// The configuration lacks or changes something that the state uses.
     #[error("{0}")]
@@ -60,8 +66,13 @@ impl Exchange {
     /// Writes the state in pieces of bounded size.
     pub fn write_snapshot(&self, sink: &mut dyn FnMut(&[u8])) {
         let mut out = Out { bytes: Vec::with_capacity(FLUSH_BYTES), sink };
-        let is_changed = self.changed_at() > 0;
-        out.u8(if is_changed { VERSION_CHANGED } else { VERSION });
+        let is_named = self.names() > 0;
+        let is_changed = self.changed_at() > 0 || is_named;
+        out.u8(match (is_named, is_changed) {
+            (true, _) => VERSION_NAMED,
+            (false, true) => VERSION_CHANGED,
+            (false, false) => VERSION,
+        });
         for counter in self.counters.words() {
             out.u64(counter);
         }
@@ -95,9 +106,15 @@ impl Exchange {
             }
         }
         out.u64(self.updates.len() as u64);
-        for (time, key) in self.updates.iter() {
-            out.u64(time.0.cast_unsigned());
-            out.i128(key.0.cast_signed());
+        for (time, key, ()) in self.updates.iter() {
+            out.key(time, key);
+        }
+        if is_named {
+            out.u64(self.names() as u64);
+            for (time, key, placed) in self.names.iter() {
+                out.key(time, key);
+                out.placed(&placed);
+            }
         }
         out.flush();
     }
@@ -128,7 +145,7 @@ impl Exchange {
     ) -> Result<Exchange, RestoreError> {
         let mut input = Input { source, bytes: vec![0; FLUSH_BYTES], position: 0, end: 0 };
         let version = input.u8()?;
-        if version != VERSION && version != VERSION_CHANGED {
+        if !(VERSION..=VERSION_NAMED).contains(&version) {
             return Err(RestoreError::Version(version));
         }
         let mut exchange = Exchange::new(config);
@@ -141,10 +158,11 @@ impl Exchange {
             balance_events: input.u64()?,
             order_events: input.u64()?,
         };
-        let is_changed = version == VERSION_CHANGED;
+        let is_changed = version != VERSION;
         if is_changed {
             exchange.changed_at = input.u64()?;
-            if !(1..=exchange.counters.sequence).contains(&exchange.changed_at) {
+            let first = u64::from(version == VERSION_CHANGED);
+            if !(first..=exchange.counters.sequence).contains(&exchange.changed_at) {
                 return Err(RestoreError::Malformed("a change after the last command"));
             }
         }
@@ -160,6 +178,9 @@ impl Exchange {
         }
         exchange.link_orders(orders);
         exchange.read_updates(&mut input)?;
+        if version == VERSION_NAMED {
+            exchange.read_names(&mut input)?;
+        }
         if !input.is_at_end() {
             return Err(RestoreError::Malformed("bytes follow the state"));
         }
@@ -342,8 +363,7 @@ impl Exchange {
         for count in groups(input.u64()?) {
             group.clear();
             for _ in 0..count {
-                let time = Time(input.u64()?.cast_signed());
-                group.push((time, UpdateKey(input.i128()?.cast_unsigned())));
+                group.push(input.key()?);
             }
             for (_, key) in &group {
                 self.updates.prefetch(*key);
@@ -358,8 +378,28 @@ impl Exchange {
                 if self.updates.is_seen(key, time) {
                     return Err(RestoreError::Malformed("an update is remembered twice"));
                 }
-                self.updates.remember(key, time);
+                self.updates.remember(key, time, ());
             }
+        }
+        Ok(())
+    }
+
+    fn read_names(&mut self, input: &mut Input<'_>) -> Result<(), RestoreError> {
+        let mut newest = i64::MIN;
+        for _ in 0..input.u64()? {
+            let (time, key) = input.key()?;
+            let placed = input.placed()?;
+            if time.0 < newest || placed.order.0 > self.counters.last_order {
+                return Err(RestoreError::Malformed("names are not in the order of their times"));
+            }
+            newest = time.0;
+            if self.names.is_seen(key, time) {
+                return Err(RestoreError::Malformed("a name is remembered twice"));
+            }
+            self.names.remember(key, time, placed);
+        }
+        if self.names() == 0 {
+            return Err(RestoreError::Malformed("a version for names, and none"));
         }
         Ok(())
     }
@@ -495,6 +535,24 @@ impl Out<'_> {
         }
     }
 
+    fn key(&mut self, time: Time, key: UpdateKey) {
+        self.u64(time.0.cast_unsigned());
+        self.i128(key.0.cast_signed());
+    }
+
+    fn placed(&mut self, placed: &Placed) {
+        self.u64(placed.body);
+        self.u64(placed.order.0);
+        self.u64(placed.taker_fee_rate);
+        self.u64(placed.maker_fee_rate);
+        for half in [placed.filled_base, placed.filled_quote, placed.fee_paid].as_flattened() {
+            self.u64(*half);
+        }
+        for scale in placed.scales {
+            self.u8(scale);
+        }
+    }
+
     pub(crate) fn order(&mut self, order: &Order) {
         self.u64(order.id.0);
         self.u64(u64::from(order.user.0));
@@ -612,6 +670,28 @@ impl Input<'_> {
         let bytes = bytes.get_mut(..usize::from(length));
         let text = self.text_in(bytes.ok_or(RestoreError::Malformed("a source is too long"))?)?;
         Ok(Source::new(text).expect("its length was checked"))
+    }
+
+    fn key(&mut self) -> Result<(Time, UpdateKey), RestoreError> {
+        Ok((Time(self.u64()?.cast_signed()), UpdateKey(self.i128()?.cast_unsigned())))
+    }
+
+    fn placed(&mut self) -> Result<Placed, RestoreError> {
+        let placed = Placed {
+            body: self.u64()?,
+            order: OrderId(self.u64()?),
+            taker_fee_rate: self.u64()?,
+            maker_fee_rate: self.u64()?,
+            filled_base: [self.u64()?, self.u64()?],
+            filled_quote: [self.u64()?, self.u64()?],
+            fee_paid: [self.u64()?, self.u64()?],
+            scales: [self.u8()?, self.u8()?, self.u8()?, self.u8()?],
+        };
+        if placed.can_be() {
+            Ok(placed)
+        } else {
+            Err(RestoreError::Malformed("an order that was not placed"))
+        }
     }
 
     /// User, place of the asset in the list of the state, and what is held.

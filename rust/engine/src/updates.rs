@@ -1,4 +1,5 @@
-//! Balance updates already seen: the window in which an update takes effect once.
+//! Balance updates already seen: the window in which an update takes effect once. Orders that take effect
+//! once are remembered in the same way, with what became of them: [`crate::once`].
 //!
 //! A key is kept as 128 bits of its hash: 45 to 58 bytes of memory per update, index included. Keys are
 //! forgotten in the order in which they were remembered, by logged time, so that replay forgets exactly what
@@ -32,17 +33,31 @@ impl UpdateKey {
 /// No record.
 const NONE: u32 = u32::MAX;
 
-/// A remembered key: 32 bytes.
+/// What is kept beside a key.
+pub(crate) trait Remembered: Copy {
+    /// The number in the digest of a key that has `number` by itself.
+    fn number(&self, number: u64) -> u64;
+}
+
+/// Of a balance update nothing is.
+impl Remembered for () {
+    fn number(&self, number: u64) -> u64 {
+        number
+    }
+}
+
+/// A remembered key: 32 bytes, and what is kept beside it.
 #[derive(Clone, Copy, Debug)]
-struct Record {
+struct Record<T> {
     /// Halves of the key, upper one first.
     key: [u64; 2],
     time: Time,
+    kept: T,
     /// The next younger one; of a free record, the next free one.
     next: u32,
 }
 
-impl Record {
+impl<T> Record<T> {
     fn key(&self) -> UpdateKey {
         UpdateKey(u128::from(self.key[0]) << 64 | u128::from(self.key[1]))
     }
@@ -50,9 +65,9 @@ impl Record {
 
 /// The remembered keys.
 #[derive(Clone, Debug)]
-pub struct Updates {
+pub struct Updates<T = ()> {
     window: i64,
-    records: Chunks<Record>,
+    records: Chunks<Record<T>>,
     index: Index,
     oldest: u32,
     youngest: u32,
@@ -61,9 +76,11 @@ pub struct Updates {
     digest: u64,
 }
 
-impl Updates {
+// What is kept is this crate's business; that keys are counted is everybody's.
+#[expect(private_bounds, reason = "nobody else keeps anything")]
+impl<T: Remembered> Updates<T> {
     /// Remembers each key for `window` microseconds.
-    pub fn new(window: i64) -> Updates {
+    pub fn new(window: i64) -> Updates<T> {
         Updates {
             window,
             records: Chunks::new(),
@@ -78,18 +95,28 @@ impl Updates {
 
     /// Whether the key was seen within the window before `now`.
     pub(crate) fn is_seen(&self, key: UpdateKey, now: Time) -> bool {
-        let place = self.find(key);
-        place.is_some_and(|place| !self.is_over(self.records.get(place).time, now))
+        self.seen(key, now).is_some()
+    }
+
+    /// When the key was seen within the window before `now`, and what is kept beside it.
+    pub(crate) fn seen(&self, key: UpdateKey, now: Time) -> Option<(Time, T)> {
+        let record = self.records.get(self.find(key)?);
+        (!self.is_over(record.time, now)).then_some((record.time, record.kept))
+    }
+
+    /// Whether the next key that is remembered takes the place of another.
+    pub(crate) fn is_any_over(&self, now: Time) -> bool {
+        self.oldest != NONE && self.is_over(self.records.get(self.oldest).time, now)
     }
 
     /// Forgets what is over at `time`, then remembers a key that is not seen.
-    pub(crate) fn remember(&mut self, key: UpdateKey, time: Time) {
+    pub(crate) fn remember(&mut self, key: UpdateKey, time: Time, kept: T) {
         while self.oldest != NONE && self.is_over(self.records.get(self.oldest).time, time) {
             self.forget_oldest();
         }
         assert!(self.find(key).is_none(), "a key is remembered once");
         let halves = [(key.0 >> 64) as u64, key.0 as u64];
-        let record = Record { key: halves, time, next: NONE };
+        let record = Record { key: halves, time, kept, next: NONE };
         let place = if self.free == NONE {
             self.records.push(record)
         } else {
@@ -108,7 +135,7 @@ impl Updates {
         self.length += 1;
         let records = &self.records;
         self.index.insert(halves[1], place, |a, b| records.get(a).key == records.get(b).key);
-        self.digest = self.digest.wrapping_add(number(key, time));
+        self.digest = self.digest.wrapping_add(kept.number(number(key, time)));
     }
 
     /// Asks memory for where a key is looked up, and where the one goes that it displaces; for
@@ -118,8 +145,8 @@ impl Updates {
         self.index.prefetch_displaced(key.0 as u64);
     }
 
-    /// Every key with its time, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Time, UpdateKey)> + '_ {
+    /// Every key with its time and what is kept beside it, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Time, UpdateKey, T)> + '_ {
         let mut next = self.oldest;
         core::iter::from_fn(move || {
             if next == NONE {
@@ -127,7 +154,7 @@ impl Updates {
             }
             let record = self.records.get(next);
             next = record.next;
-            Some((record.time, record.key()))
+            Some((record.time, record.key(), record.kept))
         })
     }
 
@@ -152,7 +179,7 @@ impl Updates {
     fn forget_oldest(&mut self) {
         let place = self.oldest;
         let record = self.records.get_mut(place);
-        let (key, time) = (record.key(), record.time);
+        let (key, time, kept) = (record.key(), record.time, record.kept);
         self.oldest = record.next;
         record.next = self.free;
         self.free = place;
@@ -161,7 +188,7 @@ impl Updates {
         }
         self.index.remove(key.0 as u64, place);
         self.length -= 1;
-        self.digest = self.digest.wrapping_sub(number(key, time));
+        self.digest = self.digest.wrapping_sub(kept.number(number(key, time)));
     }
 
     fn is_over(&self, time: Time, now: Time) -> bool {

@@ -132,6 +132,10 @@ impl Exchange {
                     self.updates.prefetch(key);
                 }
             }
+            Command::PlaceOnce(place) => {
+                let (user, market) = place.owner();
+                self.open.prefetch_index(user, market);
+            }
             Command::Change(_) => {}
         }
     }
@@ -176,6 +180,10 @@ impl Exchange {
             Command::UpdateBalance(update) => {
                 self.ledger.prefetch_guess(update.user, update.asset);
             }
+            Command::PlaceOnce(place) => {
+                let (user, market) = place.owner();
+                self.warm_owner(user, market, lead);
+            }
             Command::Change(_) => {}
         }
     }
@@ -198,7 +206,9 @@ impl Exchange {
                     market.book.prefetch_order(self.open.at(owner).newest);
                 }
             }
-            (Command::PlaceMarket(_), Lead::Owner(owner)) => self.warm_accounts(owner),
+            (Command::PlaceMarket(_) | Command::PlaceOnce(_), Lead::Owner(owner)) => {
+                self.warm_accounts(owner);
+            }
             (Command::CancelOrder(cancel), Lead::Order(handle)) => {
                 if let Some(market) = self.market(cancel.market)
                     && let Some((_, kept)) = market.book.peek(handle)

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use viabtc_engine::{
     AssetConfig, AssetId, Command, Config, Decimal, Events, Exchange, MarketConfig, MarketId,
-    PlaceLimit, Side, Source, Stamp, Time, UpdateBalance, UserId,
+    PlaceLimit, PlaceOnce, Side, Source, Stamp, Time, UpdateBalance, UserId,
 };
 
 /// Most bytes of a resting order, its share of every index and level included.
@@ -19,6 +19,9 @@ const BALANCE_BYTES_MAX: usize = 150;
 
 /// Most bytes of the memory that an update took effect.
 const KEY_BYTES_MAX: usize = 64;
+
+/// Most bytes of an order's name, with what is kept of the order.
+const NAME_BYTES_MAX: usize = 150;
 
 /// How many are counted: the number of the promise, and one right behind a doubling of the tables.
 const COUNTS: [usize; 2] = [1_000_000, 1_320_000];
@@ -104,6 +107,27 @@ impl Play {
     }
 }
 
+impl Play {
+    /// Two orders that meet and leave nothing but a name.
+    fn deal_once(&mut self, number: usize) {
+        self.rest(1, 1);
+        let source = Source::new(&format!("api:{number}")).expect("short");
+        self.apply(
+            &PlaceOnce::Limit(PlaceLimit {
+                user: UserId(2),
+                market: MarketId(0),
+                side: Side::Bid,
+                amount: 1_000,
+                price: 1,
+                taker_fee_rate: 20,
+                maker_fee_rate: 10,
+                source,
+            })
+            .into(),
+        );
+    }
+}
+
 /// Bytes per thing of what `work` left allocated.
 fn cost(count: usize, work: impl FnOnce()) -> usize {
     let before = ALLOCATED.load(Relaxed);
@@ -145,5 +169,14 @@ fn a_million_of_each_stays_within_its_bytes() {
         let bytes = cost(count, || (0..count).for_each(|_| play.fund(1, 0, 1)));
         println!("bench=bytes_per_key count={count} largest={bytes}");
         assert!(bytes <= KEY_BYTES_MAX, "{bytes} bytes per once-only key, {count} keys");
+
+        let mut play = Play::new(FORGETFUL);
+        play.fund(1, 0, 1_000);
+        play.fund(2, 1, 1_000_000);
+        play.deal_once(0);
+        let bytes = cost(count, || (1..=count).for_each(|order| play.deal_once(order)));
+        println!("bench=bytes_per_name count={count} largest={bytes}");
+        assert!(bytes <= NAME_BYTES_MAX, "{bytes} bytes per name, {count} names");
+        assert_eq!(play.exchange.names(), count + 1);
     }
 }

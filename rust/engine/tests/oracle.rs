@@ -30,7 +30,7 @@ const AUDITED_EVERY: u64 = 512;
 const RESTORED_EVERY: u64 = 2_048;
 
 /// Every reason for which a kind of command can be refused. The method table of the wire has a code for each.
-const REJECTIONS: [(&str, &[Rejection]); 5] = [
+const REJECTIONS: [(&str, &[Rejection]); 6] = [
     (
         "update balance",
         &[Rejection::InvalidArgument, Rejection::RepeatUpdate, Rejection::BalanceNotEnough],
@@ -59,6 +59,17 @@ const REJECTIONS: [(&str, &[Rejection]); 5] = [
         &[Rejection::InvalidArgument, Rejection::OrderNotFound, Rejection::UserNotMatch],
     ),
     (
+        "place once",
+        &[
+            Rejection::InvalidArgument,
+            Rejection::BalanceNotEnough,
+            Rejection::NoEnoughTrader,
+            Rejection::AmountTooSmall,
+            Rejection::MarketHalted,
+            Rejection::RepeatOrder,
+        ],
+    ),
+    (
         "change",
         &[
             Rejection::InvalidArgument,
@@ -76,6 +87,7 @@ fn kind(command: &Command) -> &'static str {
         Command::PlaceMarket(_) => "place market",
         Command::CancelOrder(_) => "cancel order",
         Command::Change(_) => "change",
+        Command::PlaceOnce(_) => "place once",
     }
 }
 
@@ -123,6 +135,13 @@ impl Trial {
         self.current = Some((time, command.clone()));
         let mut events = Vec::new();
         let before = self.exchange.digest();
+        if let Command::PlaceOnce(place) = &command {
+            assert_eq!(
+                self.exchange.placed_once(place, time),
+                self.naive.placed_once(time, place),
+                "what a name led to"
+            );
+        }
         // Whatever a command asks for, reading ahead for it finds its way.
         self.exchange.warm([&command].into_iter());
         let outcome = self.exchange.apply(stamp, &command, &mut events);

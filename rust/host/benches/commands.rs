@@ -180,6 +180,7 @@ fn params(command: &Command, config: &Config) -> String {
             write!(text, r#"[{}, "{name}", {}]"#, cancel.user.0, cancel.order.0)
         }
         Command::Change(change) => panic!("the flow only trades: {change:?}"),
+        Command::PlaceOnce(place) => panic!("its orders have no names: {place:?}"),
     };
     written.expect("a string takes everything");
     text

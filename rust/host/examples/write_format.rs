@@ -1,9 +1,9 @@
 //! Writes what `tests/formats.rs` reads with every later build: `cargo run -p viabtc-host --example
 //! write_format -- rust/host/tests/formats/VERSION`, once for each version that is released.
 //!
-//! Two data directories, as a kill leaves them: one that saw every kind of command, with two snapshots and
-//! a journal behind them, and one whose journal begins with a state that was taken over. Beside each stands
-//! what a start must find in it.
+//! Three data directories, as a kill leaves them: one that saw every kind of command but one, with two
+//! snapshots and a journal behind them, one whose journal begins with a state that was taken over, and one with
+//! orders that take effect once. Beside each stands what a start must find in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
@@ -46,6 +46,8 @@ fn main() {
     keep(&work.path().join("lived"), &version.join("lived"));
     take_over(&work.path().join("origin"), &work.path().join("taken-over"));
     keep(&work.path().join("taken-over"), &version.join("taken-over"));
+    name_orders(&work.path().join("named"));
+    keep(&work.path().join("named"), &version.join("named"));
 }
 
 /// A clock that stands between two commands for a second: the same files each time.
@@ -89,7 +91,30 @@ fn trade(host: &Host) {
     }
 }
 
-/// Every kind of command, a part of it behind each of two snapshots.
+/// Orders with names, a part of them behind each of two snapshots.
+fn name_orders(directory: &Path) {
+    const ONCE: [(u32, &str); 4] = [
+        (908, r#"[1, "BTCUSDT", 1, "0.5", "6000", "0.002", "0.001", "api:rests"]"#),
+        (908, r#"[2, "BTCUSDT", 2, "0.25", "5000", "0.002", "0.001", "api:deals"]"#),
+        (909, r#"[2, "BTCUSDT", 2, "1000", "0.002", "api:buys"]"#),
+        (909, r#"[1, "BTCUSDT", 1, "0.01", "0.002", "api:sells"]"#),
+    ];
+    let host = start(directory);
+    trade(&host);
+    for (command, params) in ONCE {
+        call(&host, command, params);
+        if command == 908 {
+            host.rotate().expect("a segment is closed");
+            write_snapshot(directory).expect("a snapshot");
+        }
+    }
+    call(&host, 204, r#"[1, "BTCUSDT", 5]"#);
+    // Names are known at the time of the last command; to whoever sends them later their day is over.
+    let names = [r#"[1, "api:rests"]"#, r#"[2, "api:deals"]"#, r#"[2, "api:buys"]"#];
+    expect(directory, &host, &names.map(|params| (910, params)));
+}
+
+/// Every kind of command but one, a part of it behind each of two snapshots.
 fn live(directory: &Path) {
     let host = start(directory);
     trade(&host);
@@ -121,7 +146,7 @@ fn live(directory: &Path) {
     ] {
         call(&host, command, params);
     }
-    expect(directory, &host);
+    expect(directory, &host, &[]);
 }
 
 /// A journal that begins with the state of another directory, and a command behind it.
@@ -134,11 +159,11 @@ fn take_over(from: &Path, directory: &Path) {
     drop(host);
     let host = start(directory);
     call(&host, 102, r#"[1, "BTC", "deposit", 2, "1", {}]"#);
-    expect(directory, &host);
+    expect(directory, &host, &[]);
 }
 
-/// Writes what a start must find.
-fn expect(directory: &Path, host: &Host) {
+/// Writes what a start must find, and what else it must answer.
+fn expect(directory: &Path, host: &Host, others: &[(u32, &str)]) {
     let (sequence, digest) =
         host.inspect(|exchange| (exchange.sequence(), exchange.digest())).expect("it runs");
     let storage = Directory::open(directory).expect("it is there");
@@ -149,6 +174,7 @@ fn expect(directory: &Path, host: &Host) {
     }
     let replies: Vec<Value> = QUERIES
         .iter()
+        .chain(others)
         .map(|(command, params)| json!([command, params, call(host, *command, params)]))
         .collect();
     let expected = json!({

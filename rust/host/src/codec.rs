@@ -4,17 +4,17 @@
 //! sent it: replay needs no JSON and does not depend on today's configuration, and the operation log can
 //! show the text. A feed record's payload is the command number, that text, and the events.
 //!
-//! Commands of our own kinds are written in version 2, all others in version 1 as ever: a build that does
-//! not know them says so, and reads a journal without them.
+//! Commands of our own kinds are written in version 2, orders that take effect once in version 3, all others
+//! in version 1 as ever: a build that does not know them says so, and reads a journal without them.
 
 use viabtc_engine::event::OrderChange;
 use viabtc_engine::{
     AssetId, BalanceUpdated, CancelOrder, Change, Command, Deal, DealId, DealSide, Decimal, Event,
-    MarketId, Order, OrderEvent, OrderId, OrderKind, PlaceLimit, PlaceMarket, Side, Source, Time,
-    UpdateBalance, UserId,
+    MarketId, Order, OrderEvent, OrderId, OrderKind, PlaceLimit, PlaceMarket, PlaceOnce, Side,
+    Source, Time, UpdateBalance, UserId,
 };
 
-use viabtc_wire::changes::is_own;
+use viabtc_wire::changes::{PUT_LIMIT_ONCE, PUT_MARKET_ONCE, is_once, is_own};
 
 use crate::bytes::{Reader, Writer};
 
@@ -29,6 +29,9 @@ pub const VERSION: u8 = 1;
 /// First byte of commands of our own kinds, in the journal and in the feed.
 pub const VERSION_OWN: u8 = 2;
 
+/// First byte of orders that take effect once, in the journal and in the feed; what follows is as in version 1.
+pub const VERSION_ONCE: u8 = 3;
+
 const SOURCE_ABSENT: u8 = u8::MAX;
 
 /// Bytes that no writer of this version made.
@@ -38,7 +41,7 @@ pub enum CodecError {
     #[error("the record ends inside a field")]
     Short,
     /// Written by a version that this build does not read.
-    #[error("format version {0} is not readable by this build, which reads versions 1 and 2")]
+    #[error("format version {0} is not readable by this build, which reads versions 1 to 3")]
     Version(u8),
     /// A field holds a value outside its range.
     #[error("field out of range: {0}")]
@@ -48,7 +51,11 @@ pub enum CodecError {
 /// Appends `command`, then `params`.
 pub fn write_command(command: &Command, params: &[u8], out: &mut Vec<u8>) {
     let mut writer = Writer(out);
-    writer.u8(if matches!(command, Command::Change(_)) { VERSION_OWN } else { VERSION });
+    writer.u8(match command {
+        Command::Change(_) => VERSION_OWN,
+        Command::PlaceOnce(_) => VERSION_ONCE,
+        _ => VERSION,
+    });
     match command {
         Command::Change(change) => write_change(&mut writer, change),
         Command::UpdateBalance(update) => {
@@ -60,26 +67,12 @@ pub fn write_command(command: &Command, params: &[u8], out: &mut Vec<u8>) {
             writer.i128(update.change);
             writer.bytes(update.detail.as_bytes());
         }
-        Command::PlaceLimit(order) => {
-            writer.u8(2);
-            writer.u32(order.user.0);
-            writer.u16(order.market.0);
-            writer.u8(order.side as u8);
-            writer.i128(order.amount);
-            writer.i128(order.price);
-            writer.u64(order.taker_fee_rate);
-            writer.u64(order.maker_fee_rate);
-            write_source(&mut writer, &order.source);
-        }
-        Command::PlaceMarket(order) => {
-            writer.u8(3);
-            writer.u32(order.user.0);
-            writer.u16(order.market.0);
-            writer.u8(order.side as u8);
-            writer.i128(order.amount);
-            writer.u64(order.taker_fee_rate);
-            write_source(&mut writer, &order.source);
-        }
+        Command::PlaceLimit(order) => write_limit(&mut writer, order),
+        Command::PlaceMarket(order) => write_market_order(&mut writer, order),
+        Command::PlaceOnce(place) => match &**place {
+            PlaceOnce::Limit(order) => write_limit(&mut writer, order),
+            PlaceOnce::Market(order) => write_market_order(&mut writer, order),
+        },
         Command::CancelOrder(cancel) => {
             writer.u8(4);
             writer.u32(cancel.user.0);
@@ -90,13 +83,36 @@ pub fn write_command(command: &Command, params: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(params);
 }
 
+fn write_limit(writer: &mut Writer<'_>, order: &PlaceLimit) {
+    writer.u8(2);
+    writer.u32(order.user.0);
+    writer.u16(order.market.0);
+    writer.u8(order.side as u8);
+    writer.i128(order.amount);
+    writer.i128(order.price);
+    writer.u64(order.taker_fee_rate);
+    writer.u64(order.maker_fee_rate);
+    write_source(writer, &order.source);
+}
+
+fn write_market_order(writer: &mut Writer<'_>, order: &PlaceMarket) {
+    writer.u8(3);
+    writer.u32(order.user.0);
+    writer.u16(order.market.0);
+    writer.u8(order.side as u8);
+    writer.i128(order.amount);
+    writer.u64(order.taker_fee_rate);
+    write_source(writer, &order.source);
+}
+
 /// The command of a journal record, and the parameters' text behind it.
 ///
 /// # Errors
 /// When the payload was not made by [`write_command`] of this version.
 pub fn read_command(payload: &[u8]) -> Result<(Command, &[u8]), CodecError> {
     let mut reader = Reader(payload);
-    if read_version(&mut reader)? == VERSION_OWN {
+    let version = read_version(&mut reader)?;
+    if version == VERSION_OWN {
         let change = read_change(&mut reader)?;
         return Ok((Command::Change(Box::new(change)), reader.0));
     }
@@ -134,6 +150,12 @@ pub fn read_command(payload: &[u8]) -> Result<(Command, &[u8]), CodecError> {
         }),
         _ => return Err(CodecError::Value("command kind")),
     };
+    let command = match (version, command) {
+        (VERSION_ONCE, Command::PlaceLimit(order)) => PlaceOnce::Limit(order).into(),
+        (VERSION_ONCE, Command::PlaceMarket(order)) => PlaceOnce::Market(order).into(),
+        (VERSION_ONCE, _) => return Err(CodecError::Value("command that takes effect once")),
+        (_, command) => command,
+    };
     Ok((command, reader.0))
 }
 
@@ -144,6 +166,10 @@ pub const fn command_number(command: &Command) -> u32 {
         Command::PlaceLimit(_) => 201,
         Command::PlaceMarket(_) => 202,
         Command::CancelOrder(_) => 204,
+        Command::PlaceOnce(place) => match **place {
+            PlaceOnce::Limit(_) => PUT_LIMIT_ONCE,
+            PlaceOnce::Market(_) => PUT_MARKET_ONCE,
+        },
         Command::Change(change) => match **change {
             Change::Halt(_) => 901,
             Change::Resume(_) => 902,
@@ -180,7 +206,7 @@ pub struct Origin {
 /// Appends a feed record's payload.
 pub fn write_feed_entry(origin: Origin, params: &[u8], events: &[Event], out: &mut Vec<u8>) {
     let mut writer = Writer(out);
-    writer.u8(if is_own(origin.command) { VERSION_OWN } else { VERSION });
+    writer.u8(feed_version(origin.command));
     writer.u32(origin.command);
     writer.u64(origin.operlog_id);
     writer.u64(origin.config);
@@ -188,6 +214,17 @@ pub fn write_feed_entry(origin: Origin, params: &[u8], events: &[Event], out: &m
     writer.u32(u32::try_from(events.len()).expect("a command makes fewer than 2^32 events"));
     for event in events {
         write_event(&mut writer, event);
+    }
+}
+
+/// The version that a command's feed record is written in.
+const fn feed_version(command: u32) -> u8 {
+    if is_own(command) {
+        VERSION_OWN
+    } else if is_once(command) {
+        VERSION_ONCE
+    } else {
+        VERSION
     }
 }
 
@@ -200,7 +237,7 @@ pub fn read_feed_entry(payload: &[u8]) -> Result<FeedEntry<'_>, CodecError> {
     let version = read_version(&mut reader)?;
     let origin =
         Origin { command: reader.u32()?, operlog_id: reader.u64()?, config: reader.u64()? };
-    if is_own(origin.command) != (version == VERSION_OWN) {
+    if version != feed_version(origin.command) {
         return Err(CodecError::Value("command of another version"));
     }
     let params = reader.bytes()?;
@@ -395,7 +432,7 @@ fn read_side(reader: &mut Reader<'_>) -> Result<Side, CodecError> {
 
 fn read_version(reader: &mut Reader<'_>) -> Result<u8, CodecError> {
     match reader.u8()? {
-        version @ (VERSION | VERSION_OWN) => Ok(version),
+        version @ (VERSION | VERSION_OWN | VERSION_ONCE) => Ok(version),
         other => Err(CodecError::Version(other)),
     }
 }
@@ -407,7 +444,7 @@ mod tests {
     use super::*;
 
     fn commands() -> Vec<Command> {
-        vec![
+        let commands = [
             Command::UpdateBalance(UpdateBalance {
                 user: UserId(7),
                 asset: AssetId(2),
@@ -439,10 +476,14 @@ mod tests {
                 market: MarketId(1),
                 order: OrderId(99),
             }),
-        ]
-        .into_iter()
-        .chain(changes().map(|change| Command::Change(Box::new(change))))
-        .collect()
+        ];
+        let once = commands.iter().filter_map(|command| match command {
+            Command::PlaceLimit(order) => Some(PlaceOnce::Limit(*order).into()),
+            Command::PlaceMarket(order) => Some(PlaceOnce::Market(*order).into()),
+            _ => None,
+        });
+        let changes = changes().map(|change| Command::Change(Box::new(change)));
+        commands.iter().cloned().chain(once).chain(changes).collect()
     }
 
     fn changes() -> [Change; 6] {
@@ -475,9 +516,10 @@ mod tests {
         for command in commands() {
             let mut payload = Vec::new();
             write_command(&command, b"[]", &mut payload);
-            let is_change = matches!(command, Command::Change(_));
-            assert_eq!(payload[0], if is_change { VERSION_OWN } else { VERSION });
-            assert_eq!(is_own(command_number(&command)), is_change);
+            let number = command_number(&command);
+            assert_eq!(payload[0], feed_version(number));
+            assert_eq!(is_own(number), matches!(command, Command::Change(_)));
+            assert_eq!(is_once(number), matches!(command, Command::PlaceOnce(_)));
         }
         let halt = Command::Change(Box::new(Change::Halt(MarketId(0x0102))));
         let mut payload = Vec::new();

@@ -13,7 +13,9 @@ use viabtc_engine::{
 };
 use viabtc_journal::{FeedWriter, Journal, JournalError, Storage};
 use viabtc_wire::methods::{Effect, ErrorCode};
-use viabtc_wire::reply::{write_change_error, write_common_error, write_outcome, write_query};
+use viabtc_wire::reply::{
+    write_change_error, write_common_error, write_outcome, write_query, write_repeat,
+};
 use viabtc_wire::request::Names;
 
 use crate::batch::{Batch, Bodies, Item, Layout, ReplyTo, Work};
@@ -326,6 +328,14 @@ impl<S: Storage + Sync> Core<S> {
                 let time = self.now();
                 let sequence = self.exchange.sequence() + 1;
                 let stamp = Stamp { sequence, time: Time(time) };
+                if let Command::PlaceOnce(place) = command
+                    && let Some(first) = self.exchange.placed_once(place, stamp.time)
+                {
+                    let number = command_number(command);
+                    bodies.write(|out| write_repeat(number, first, self.names.config(), id, out));
+                    self.metrics.rejected.fetch_add(1, Relaxed);
+                    return Ok(());
+                }
                 self.scratch.events.clear();
                 let outcome = self.exchange.apply(stamp, command, &mut self.scratch.events);
                 #[cfg(feature = "failpoints")]

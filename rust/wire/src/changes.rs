@@ -10,6 +10,12 @@ use crate::request::{Names, narrow, text};
 /// First RPC number of our own kinds, beyond all that an original uses.
 pub const COMMANDS_FIRST: u32 = 900;
 
+/// `order.put_limit_once`
+pub const PUT_LIMIT_ONCE: u32 = 908;
+
+/// `order.put_market_once`
+pub const PUT_MARKET_ONCE: u32 = 909;
+
 /// Most characters of who asks: a token's name, or a user of the system.
 const ACTOR_CHARACTERS_MAX: usize = 64;
 
@@ -18,7 +24,12 @@ const NOTE_CHARACTERS_MAX: usize = 200;
 
 /// Whether a command is of our own kinds: an original could not replay it.
 pub const fn is_own(command: u32) -> bool {
-    command >= COMMANDS_FIRST
+    command >= COMMANDS_FIRST && !is_once(command)
+}
+
+/// Whether a command places an order once: to an original's log it is an order.
+pub const fn is_once(command: u32) -> bool {
+    matches!(command, PUT_LIMIT_ONCE | PUT_MARKET_ONCE)
 }
 
 /// The change that a writing method of our own kinds asks for.

@@ -85,6 +85,8 @@ pub enum Kind {
     Actor,
     /// String, at most 200 characters, none beyond U+FFFF: why.
     Note,
+    /// As a source, and not empty: what an order that takes effect once is known by.
+    OrderName,
 }
 
 impl Kind {
@@ -115,6 +117,7 @@ impl Kind {
             Kind::NewMarket => "new_market",
             Kind::Actor => "actor",
             Kind::Note => "note",
+            Kind::OrderName => "order_name",
         }
     }
 }
@@ -703,6 +706,68 @@ pub const METHODS: &[Method] = &[
         errors: &[],
         summary: "Halted markets, and the decimals that are kept of assets.",
     },
+    Method {
+        name: "order.put_limit_once",
+        command: 908,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("market", Kind::MarketName),
+            ("side", Kind::Side),
+            ("amount", Kind::Number),
+            ("price", Kind::Number),
+            ("taker_fee_rate", Kind::FeeRate),
+            ("maker_fee_rate", Kind::FeeRate),
+            ("source", Kind::OrderName),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Order,
+        errors: &[
+            (10, Rejection::BalanceNotEnough),
+            (11, Rejection::AmountTooSmall),
+            (12, Rejection::MarketHalted),
+            (13, Rejection::RepeatOrder),
+            (14, Rejection::NotPossible),
+        ],
+        summary: "Places a limit order once for each source of a user within a day; again it answers as at first.",
+    },
+    Method {
+        name: "order.put_market_once",
+        command: 909,
+        owner: Matchengine,
+        effect: Write,
+        params: &[
+            ("user_id", Kind::UserId),
+            ("market", Kind::MarketName),
+            ("side", Kind::Side),
+            ("amount", Kind::Number),
+            ("taker_fee_rate", Kind::FeeRate),
+            ("source", Kind::OrderName),
+        ],
+        arity: Arity::Exact,
+        result: Shape::Order,
+        errors: &[
+            (10, Rejection::BalanceNotEnough),
+            (11, Rejection::AmountTooSmall),
+            (12, Rejection::NoEnoughTrader),
+            (13, Rejection::MarketHalted),
+            (14, Rejection::RepeatOrder),
+            (15, Rejection::NotPossible),
+        ],
+        summary: "Places a market order once for each source of a user within a day; again it answers as at first.",
+    },
+    Method {
+        name: "order.named",
+        command: 910,
+        owner: Matchengine,
+        effect: Read,
+        params: &[("user_id", Kind::UserId), ("source", Kind::OrderName)],
+        arity: Arity::Exact,
+        result: Shape::Figures,
+        errors: &[],
+        summary: "Id of the order that was placed once under this source within a day, or null.",
+    },
 ];
 
 #[cfg(test)]
@@ -715,7 +780,7 @@ mod tests {
             assert_eq!(by_name(method.name).unwrap().command, method.command);
             assert_eq!(by_command(method.command).unwrap().name, method.name);
         }
-        assert_eq!(METHODS.len(), 30);
+        assert_eq!(METHODS.len(), 33);
         assert!(by_name("order.Cancel").is_none() && by_command(0).is_none());
     }
 
@@ -735,7 +800,7 @@ mod tests {
     fn every_rejection_of_the_engine_has_a_code() {
         use Rejection::{
             AmountTooSmall, BalanceNotEnough, MarketHalted, NameTaken, NoEnoughTrader, NotPossible,
-            OrderNotFound, RepeatUpdate, Unchanged, UserNotMatch,
+            OrderNotFound, RepeatOrder, RepeatUpdate, Unchanged, UserNotMatch,
         };
         let codes = |command: u32| by_command(command).unwrap().errors;
         assert_eq!(codes(102), [(10, RepeatUpdate), (11, BalanceNotEnough)]);
@@ -749,6 +814,11 @@ mod tests {
                 (13, MarketHalted)
             ]
         );
+        let once = |before: &[(i32, Rejection)], next| {
+            [before, &[(next, RepeatOrder), (next + 1, NotPossible)]].concat()
+        };
+        assert_eq!(codes(908), once(codes(201), 13));
+        assert_eq!(codes(909), once(codes(202), 14));
         assert_eq!(codes(204), [(10, OrderNotFound), (11, UserNotMatch)]);
         assert!([901, 902].iter().all(|command| codes(*command) == [(10, Unchanged)]));
         assert!([903, 905].iter().all(|it| codes(*it) == [(10, NameTaken), (11, NotPossible)]));

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use viabtc_engine::decimal::{parse_fixed, power_of_ten, write_stripped};
 use viabtc_engine::{AssetConfig, Config, Decimal};
 
+use crate::changes::{PUT_LIMIT_ONCE, PUT_MARKET_ONCE, is_once};
 use crate::json::{JsonError, Value, read_array, read_object, separate, write_sorted};
 
 /// Bytes that the column `detail` holds.
@@ -14,7 +15,8 @@ pub const DETAIL_BYTES_MAX: usize = 65_535;
 /// 24, and nothing grows more.
 pub const PARAMS_BYTES_SAFE: usize = DETAIL_BYTES_MAX / 9;
 
-/// Appends `{"method": ..., "params": [...]}` with sorted keys.
+/// Appends `{"method": ..., "params": [...]}` with sorted keys; an order that takes effect once has
+/// `"once": true` between them.
 ///
 /// A balance update's detail has its `id`, and numbers are cut to the decimals that took effect where the
 /// original would replay more of them: changes of balances, since it replays them with the decimals that it
@@ -38,12 +40,14 @@ pub fn write_operation(
         201 => "limit_order",
         202 => "market_order",
         204 => "cancel_order",
+        PUT_LIMIT_ONCE => "limit_order",
+        PUT_MARKET_ONCE => "market_order",
         other => panic!("command {other} is not logged"),
     };
     let mut values = read_array(params)?;
     let logged_detail = match command {
         102 => rewrite_update(&mut values, config),
-        201 | 202 => {
+        201 | 202 | PUT_LIMIT_ONCE | PUT_MARKET_ONCE => {
             cut_order(&mut values, config);
             None
         }
@@ -51,7 +55,12 @@ pub fn write_operation(
     };
     out.extend_from_slice(b"{\"method\": \"");
     out.extend_from_slice(method.as_bytes());
-    out.extend_from_slice(b"\", \"params\": [");
+    out.extend_from_slice(b"\"");
+    if is_once(command) {
+        // The original reads its two members and no others: to it this is an order as any.
+        out.extend_from_slice(b", \"once\": true");
+    }
+    out.extend_from_slice(b", \"params\": [");
     let mut is_first = true;
     for (index, value) in values.iter().enumerate() {
         separate(&mut is_first, out);
@@ -169,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_takes_effect_once_is_logged_as_an_order_that_says_so() {
+        let params = r#"[2,"BTCBCH",1,"1","0.002","api:a"]"#;
+        let logged = r#"{"method": "market_order", "once": true, "params": [2, "BTCBCH", 1, "1", "0.002", "api:a"]}"#;
+        assert_eq!(operation(PUT_MARKET_ONCE, params), logged);
+    }
+
+    #[test]
     fn updates_have_their_id_sorted_keys_and_the_change_that_took_effect() {
         let update = |change: &str, detail: &str| {
             operation(102, &format!(r#"[1, "BTC", "w", 2, "{change}", {detail}]"#))
@@ -220,6 +236,7 @@ mod tests {
         assert_eq!(logged(market(1, 0, 1), 201, given), r#""1.5", "2", "0.3", "0.4""#);
         assert_eq!(logged(market(1, 1, 0), 201, given), r#""1.5", "2.5", "0", "0""#);
         assert_eq!(logged(market(0, 0, 0), 202, r#""1.5", "0.3""#), r#""1", "0""#);
+        assert_eq!(logged(market(0, 0, 0), PUT_MARKET_ONCE, r#""1.5", "0.3""#), r#""1", "0""#);
         // What counts as it was given stays so.
         for whole in ["1", "1.", "1.000", "+1", "1E1", "10e-1"] {
             let given = format!(r#""{whole}", "0""#);

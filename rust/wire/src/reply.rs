@@ -3,7 +3,7 @@
 
 use viabtc_engine::decimal::write_stripped;
 use viabtc_engine::{
-    AssetId, ChangeError, Config, Decimal, Event, Exchange, MarketConfig, MarketId, Order,
+    AssetId, ChangeError, Config, Decimal, Event, Exchange, MarketConfig, MarketId, Order, OrderId,
     OrderKind, Rejection, Side, UserId,
 };
 
@@ -42,6 +42,29 @@ pub fn write_change_error(command: u32, error: &ChangeError, id: i64, out: &mut 
     let method = by_command(command).expect("writes are methods of the table");
     let message = format!("{}: {}", error.rejection, error.reason);
     write_error(method.code(error.rejection), &message, Some(id), out);
+}
+
+/// Appends the answer to an order whose name is known: how the first one stood when it was placed, or that
+/// it was another one.
+///
+/// # Panics
+/// When `command` is no method that places an order once.
+pub fn write_repeat(
+    command: u32,
+    first: Result<Order, OrderId>,
+    config: &Config,
+    id: i64,
+    out: &mut Vec<u8>,
+) {
+    match first {
+        Ok(order) => write_success(id, out, |out| write_order(&order, config, out)),
+        Err(OrderId(order)) => {
+            let method = by_command(command).expect("writes are methods of the table");
+            let rejection = Rejection::RepeatOrder;
+            let message = format!("{rejection}: order {order} was placed under this name");
+            write_error(method.code(rejection), &message, Some(id), out);
+        }
+    }
 }
 
 /// Appends an error that every method shares.
@@ -141,6 +164,14 @@ pub fn write_query(exchange: &Exchange, query: &Query, id: i64, out: &mut Vec<u8
             write_market(market_of(config, market), config, out);
         }),
         Query::ExchangeState => write_state(exchange, out),
+        Query::Named { user, source } => {
+            out.extend_from_slice(b"{\"order_id\": ");
+            match exchange.named(*user, source) {
+                Some(order) => write_integer(order.0.cast_signed(), out),
+                None => out.extend_from_slice(b"null"),
+            }
+            out.push(b'}');
+        }
         Query::MarketSummary(markets) => {
             write_list(b"[]", all_markets(config, markets), out, |market, out| {
                 write_market_summary(exchange, market, out);

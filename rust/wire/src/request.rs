@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use viabtc_engine::command::{CancelOrder, PlaceLimit, PlaceMarket, UpdateBalance};
+use viabtc_engine::command::{CancelOrder, PlaceLimit, PlaceMarket, PlaceOnce, UpdateBalance};
 use viabtc_engine::decimal::{parse_fixed, power_of_ten};
 use viabtc_engine::{
     AssetId, Command, Config, MarketConfig, MarketId, OrderId, Side, Source, UserId,
 };
 
-use crate::changes;
+use crate::changes::{self, PUT_LIMIT_ONCE, PUT_MARKET_ONCE};
 use crate::json::{Value, read_array, read_object, write_members};
 use crate::operlog;
 
@@ -126,6 +126,13 @@ pub enum Query {
     MarketSummary(Vec<MarketId>),
     /// 907
     ExchangeState,
+    /// 910
+    Named {
+        /// Whose order.
+        user: UserId,
+        /// Its name.
+        source: Source,
+    },
 }
 
 /// Why a body is no request.
@@ -153,8 +160,8 @@ pub fn decode(command: u32, params: &[u8], names: &Names) -> Result<Request, Dec
             let assets = values.iter().map(|value| names.asset(text(value)?));
             assets.collect::<Option<_>>().map(|assets| Request::Query(Query::AssetSummary(assets)))
         }
-        201 => place_limit(&values, names).map(Request::Write),
-        202 => place_market(&values, names).map(Request::Write),
+        201 => place_limit(&values, names).map(Command::PlaceLimit).map(Request::Write),
+        202 => place_market(&values, names).map(Command::PlaceMarket).map(Request::Write),
         203 => open_orders(&values, names).map(Request::Query),
         204 => cancel_order(&values, names).map(Request::Write),
         205 => book(&values, names).map(Request::Query),
@@ -167,6 +174,11 @@ pub fn decode(command: u32, params: &[u8], names: &Names) -> Result<Request, Dec
                 .collect::<Option<_>>()
                 .map(|markets| Request::Query(Query::MarketSummary(markets)))
         }
+        PUT_LIMIT_ONCE => once(&values, names, place_limit, PlaceOnce::Limit).map(Request::Write),
+        PUT_MARKET_ONCE => {
+            once(&values, names, place_market, PlaceOnce::Market).map(Request::Write)
+        }
+        910 => named(&values).map(Request::Query),
         901..=906 => changes::decode(command, &values, names).map(Request::Write),
         907 => Some(Request::Query(Query::ExchangeState)),
         _ => return Err(DecodeError::MethodNotFound),
@@ -189,7 +201,8 @@ fn is_storable(command: &Command) -> bool {
         Command::PlaceLimit(_)
         | Command::PlaceMarket(_)
         | Command::CancelOrder(_)
-        | Command::Change(_) => true,
+        | Command::Change(_)
+        | Command::PlaceOnce(_) => true,
     }
 }
 
@@ -236,13 +249,13 @@ fn detail_with_id(detail: &str, reason_id: u64) -> String {
     String::from_utf8(out).expect("JSON is written as UTF-8")
 }
 
-fn place_limit(values: &[Value<'_>], names: &Names) -> Option<Command> {
+fn place_limit(values: &[Value<'_>], names: &Names) -> Option<PlaceLimit> {
     let [owner, market, side_value, amount, price, taker_fee, maker_fee, source_value] = values
     else {
         return None;
     };
     let (market, config) = names.market(text(market)?)?;
-    Some(Command::PlaceLimit(PlaceLimit {
+    Some(PlaceLimit {
         user: user(owner)?,
         market,
         side: side(side_value)?,
@@ -251,20 +264,40 @@ fn place_limit(values: &[Value<'_>], names: &Names) -> Option<Command> {
         taker_fee_rate: fee_rate(taker_fee, config.fee_scale)?,
         maker_fee_rate: fee_rate(maker_fee, config.fee_scale)?,
         source: source(source_value)?,
-    }))
+    })
 }
 
-fn place_market(values: &[Value<'_>], names: &Names) -> Option<Command> {
+fn place_market(values: &[Value<'_>], names: &Names) -> Option<PlaceMarket> {
     let [owner, market, side_value, amount, taker_fee, source_value] = values else { return None };
     let (market, config) = names.market(text(market)?)?;
-    Some(Command::PlaceMarket(PlaceMarket {
+    Some(PlaceMarket {
         user: user(owner)?,
         market,
         side: side(side_value)?,
         amount: positive(amount, config.base_scale)?,
         taker_fee_rate: fee_rate(taker_fee, config.fee_scale)?,
         source: source(source_value)?,
-    }))
+    })
+}
+
+/// An order of which the last parameter, the source, is the name; an empty one names nothing.
+fn once<T>(
+    values: &[Value<'_>],
+    names: &Names,
+    read: impl FnOnce(&[Value<'_>], &Names) -> Option<T>,
+    place: impl FnOnce(T) -> PlaceOnce,
+) -> Option<Command> {
+    name(values.last()?)?;
+    Some(place(read(values, names)?).into())
+}
+
+fn named(values: &[Value<'_>]) -> Option<Query> {
+    let [owner, source_value] = values else { return None };
+    Some(Query::Named { user: user(owner)?, source: name(source_value)? })
+}
+
+fn name(value: &Value<'_>) -> Option<Source> {
+    source(value).filter(|source| source.as_str() != Some(""))
 }
 
 fn cancel_order(values: &[Value<'_>], names: &Names) -> Option<Command> {

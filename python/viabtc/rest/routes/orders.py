@@ -25,14 +25,14 @@ from viabtc.rest.errors import ApiError, documented
 from viabtc.rest.exchange import Exchange, Market
 from viabtc.rest.keys import Trader, User
 from viabtc.rest.models import Order, OwnTrade, Page, PlaceOrder
+from viabtc.rest.names import ClientOrderId, source_of
 from viabtc.rest.paging import page_of
 
 placing = APIRouter(prefix=PREFIX, tags=["orders"], route_class=DirectRoute)
 router = APIRouter(prefix=PREFIX, tags=["orders"])
 
-SOURCE = "api"
-
 OrderId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+ClientOrderIdInPath = Annotated[ClientOrderId, Path(examples=["bot-1.42"])]
 
 _PRIVATE = ("unauthenticated", "forbidden", "not_found")
 
@@ -40,6 +40,8 @@ _PRIVATE = ("unauthenticated", "forbidden", "not_found")
 @placing.post(
     "/orders",
     summary="Place an order",
+    description="Whoever does not know whether an order arrived sends it again: under a"
+    " `client_order_id` it takes effect once.",
     status_code=201,
     responses=documented(
         *_PRIVATE,
@@ -47,6 +49,8 @@ _PRIVATE = ("unauthenticated", "forbidden", "not_found")
         "amount_too_small",
         "no_enough_trader",
         "market_halted",
+        "repeat_order",
+        "not_possible",
         "too_many_orders",
     ),
 )
@@ -68,8 +72,10 @@ async def place(request: Request, user: Trader, order: PlaceOrder) -> Order:
             raise ApiError("invalid_argument", "price: a market order has none")
         params.append(fees.taker)
         method = "order.put_market"
+    if order.client_order_id is not None:
+        method += "_once"
     try:
-        return open_order(await exchange.ask(method, *params, SOURCE))
+        return open_order(await exchange.ask(method, *params, source_of(order.client_order_id)))
     except ApiError as error:
         raise await _explained(exchange, error, market, user, order) from error
 
@@ -88,6 +94,12 @@ async def _explained(
         # Everything else of an order was looked at before it was sent.
         limits = "amount and price have to be above 0, and their product below 10^14"
         return ApiError(error.code, limits)
+    if order.client_order_id is not None:
+        if error.code == "method_not_found":
+            reason = "the engine here keeps no client_order_id: place the order without one"
+            return ApiError("not_possible", reason)
+        if error.code == "service_timeout":
+            return ApiError(error.code, "send it again: under its client_order_id it counts once")
     return error
 
 
@@ -117,6 +129,44 @@ async def one(exchange: Ex, user: User, market: str, order_id: OrderId) -> Order
         if row is not None and row["user"] == user and row["market"] == name:
             return finished_order(row)
     raise ApiError("order_not_found")
+
+
+async def _named(exchange: Exchange, user: int, client_order_id: str) -> int:
+    """The id of an order.
+
+    Raises:
+        ApiError: there is none of this name, or not any more.
+    """
+    found = await exchange.ask("order.named", user, source_of(client_order_id))
+    order_id: int | None = found["order_id"]
+    if order_id is None:
+        reason = "none of the last 24 hours was placed with this client_order_id"
+        raise ApiError("order_not_found", reason)
+    return order_id
+
+
+@router.get(
+    "/markets/{market}/orders/by-client-id/{client_order_id}",
+    summary="One of the user's orders, by the name that it was placed with",
+    description="For 24 hours from its placing.",
+    responses=documented(*_PRIVATE, "order_not_found"),
+)
+async def one_named(
+    exchange: Ex, user: User, market: str, client_order_id: ClientOrderIdInPath
+) -> Order:
+    return await one(exchange, user, market, await _named(exchange, user, client_order_id))
+
+
+@router.delete(
+    "/markets/{market}/orders/by-client-id/{client_order_id}",
+    summary="Cancel an open order, by the name that it was placed with",
+    description="For 24 hours from its placing.",
+    responses=documented(*_PRIVATE, "order_not_found"),
+)
+async def cancel_named(
+    exchange: Ex, user: Trader, market: str, client_order_id: ClientOrderIdInPath
+) -> Order:
+    return await cancel(exchange, user, market, await _named(exchange, user, client_order_id))
 
 
 @router.get("/orders/open", summary="Open orders", responses=documented(*_PRIVATE))

@@ -5,6 +5,7 @@
 //! be compared as they are.
 
 mod number;
+mod once;
 
 use std::collections::BTreeMap;
 
@@ -60,6 +61,21 @@ struct Market {
     is_halted: bool,
 }
 
+/// Microseconds for which an order's name is remembered.
+const NAME_WINDOW: i64 = 86_400_000_000;
+
+/// An order that was placed under a name: when, what was asked for, and how it stood in the end.
+struct Named {
+    time: Time,
+    asked: Asked,
+    order: Order,
+    /// Decimals of amounts, prices and rates at that time.
+    scales: [u8; 3],
+}
+
+/// What makes two orders the same.
+type Asked = (MarketId, OrderKind, Side, Number, Number);
+
 /// User, asset, compared bytes of the reason, number.
 type UpdateKey = (u32, u16, Vec<u8>, u64);
 
@@ -70,6 +86,7 @@ pub struct Naive {
     fees: Vec<Number>,
     markets: Vec<Market>,
     updates: BTreeMap<UpdateKey, Time>,
+    names: BTreeMap<(UserId, String), Named>,
     order_count: u64,
     deal_count: u64,
     /// Events so far: the topics' numbers have no gaps.
@@ -86,6 +103,7 @@ impl Naive {
             config,
             balances: BTreeMap::new(),
             updates: BTreeMap::new(),
+            names: BTreeMap::new(),
             order_count: 0,
             deal_count: 0,
             balance_events: 0,
@@ -100,6 +118,7 @@ impl Naive {
             Command::PlaceMarket(place) => self.put_market(now, place),
             Command::CancelOrder(cancel) => self.cancel(cancel),
             Command::Change(change) => self.change(change).map(|()| Vec::new()),
+            Command::PlaceOnce(place) => self.put_once(now, place),
         }
     }
 

@@ -8,9 +8,10 @@ mod random;
 use std::collections::VecDeque;
 
 use viabtc_engine::decimal::power_of_ten;
+use viabtc_engine::once::WINDOW as NAME_WINDOW;
 use viabtc_engine::{
     AssetId, CancelOrder, Command, Exchange, MarketConfig, MarketId, Order, OrderId, PlaceLimit,
-    PlaceMarket, Side, Source, Time, UpdateBalance, UserId,
+    PlaceMarket, PlaceOnce, Side, Source, Time, UpdateBalance, UserId,
 };
 
 pub use configurations::settings;
@@ -31,6 +32,9 @@ const REASONS: [&str; 5] = [
 /// Updates that can come a second time: more than the window covers after one of its jumps.
 const RECENT_UPDATES: usize = 64;
 
+/// Names that users give their orders: so few that most are given again within their window.
+const NAMES: u64 = 40;
+
 /// Resting orders of one market above which cancels become frequent: the oracle walks lists.
 const BOOK_ORDERS_AIM: u64 = 120;
 
@@ -44,6 +48,8 @@ pub struct Workload {
     reason_id: u64,
     /// The last updates, to be sent a second time.
     recent: VecDeque<UpdateBalance>,
+    /// The last orders with names, as well.
+    named: VecDeque<PlaceOnce>,
     /// First deposits still to be made, so that everybody can trade.
     deposits: Vec<(UserId, AssetId)>,
 }
@@ -55,7 +61,8 @@ impl Workload {
             .iter()
             .flat_map(|&user| assets.clone().map(move |asset| (UserId(user), AssetId(asset))))
             .collect();
-        Workload { random, time: 1_000_000, reason_id: 0, recent: VecDeque::new(), deposits }
+        let (recent, named) = (VecDeque::new(), VecDeque::new());
+        Workload { random, time: 1_000_000, reason_id: 0, recent, named, deposits }
     }
 
     pub fn next(&mut self, exchange: &Exchange) -> (Time, Command) {
@@ -67,7 +74,8 @@ impl Workload {
         self.time += match self.random.below(1_000) {
             0..400 => 0,
             400..998 => self.random.below(1_000) as i64,
-            _ => exchange.config().update_window - 1 + self.random.below(3) as i64,
+            998 => exchange.config().update_window - 1 + self.random.below(3) as i64,
+            _ => NAME_WINDOW - 1 + self.random.below(3) as i64,
         };
     }
 
@@ -85,8 +93,10 @@ impl Workload {
             return self.cancel(exchange, market);
         }
         match self.random.below(100) {
-            0..48 => self.limit(exchange, market),
-            48..62 => self.market(exchange, market),
+            0..36 => Command::PlaceLimit(self.limit(exchange, market)),
+            36..48 => self.once(exchange, PlaceOnce::Limit, |it| it.limit(exchange, market)),
+            48..58 => Command::PlaceMarket(self.market(exchange, market)),
+            58..62 => self.once(exchange, PlaceOnce::Market, |it| it.market(exchange, market)),
             62..80 => self.cancel(exchange, market),
             _ => self.balance(exchange),
         }
@@ -173,12 +183,40 @@ impl Workload {
         Command::UpdateBalance(update)
     }
 
-    fn limit(&mut self, exchange: &Exchange, market: MarketId) -> Command {
+    /// An order under one of a few names, or one that was sent before.
+    fn once<T>(
+        &mut self,
+        exchange: &Exchange,
+        kind: impl FnOnce(T) -> PlaceOnce,
+        order: impl FnOnce(&mut Workload) -> T,
+    ) -> Command {
+        if !self.named.is_empty() && self.random.is(20) {
+            return self.named[self.random.index(self.named.len())].into();
+        }
+        let mut place = kind(order(self));
+        let name = format!("name {}", self.random.below(NAMES));
+        let name = Source::new(&name).expect("at most thirty bytes");
+        match &mut place {
+            PlaceOnce::Limit(order) => order.source = name,
+            PlaceOnce::Market(order) => order.source = name,
+        }
+        if usize::from(place.owner().1.0) == exchange.config().markets.len() {
+            // Its market may be there by the next time, with other decimals.
+            return place.into();
+        }
+        self.named.push_back(place);
+        if self.named.len() > RECENT_UPDATES {
+            self.named.pop_front();
+        }
+        place.into()
+    }
+
+    fn limit(&mut self, exchange: &Exchange, market: MarketId) -> PlaceLimit {
         let config = &exchange.config().markets[usize::from(market.0)];
         let (user, side) = (self.user(), self.side());
         let price = self.price(exchange, market, side);
         let amount = self.limit_amount(exchange, market, user, side, price);
-        Command::PlaceLimit(PlaceLimit {
+        PlaceLimit {
             user,
             market: self.wrong_market(exchange).unwrap_or(market),
             side,
@@ -187,24 +225,24 @@ impl Workload {
             taker_fee_rate: self.fee_rate(config),
             maker_fee_rate: self.fee_rate(config),
             source: self.source(),
-        })
+        }
     }
 
-    fn market(&mut self, exchange: &Exchange, market: MarketId) -> Command {
+    fn market(&mut self, exchange: &Exchange, market: MarketId) -> PlaceMarket {
         let config = &exchange.config().markets[usize::from(market.0)];
         let (user, side) = (self.user(), self.side());
         let amount = match side {
             Side::Ask => self.limit_amount(exchange, market, user, side, 1),
             Side::Bid => self.money(exchange, market, user),
         };
-        Command::PlaceMarket(PlaceMarket {
+        PlaceMarket {
             user,
             market: self.wrong_market(exchange).unwrap_or(market),
             side,
             amount: amount.max(1),
             taker_fee_rate: self.fee_rate(config),
             source: self.source(),
-        })
+        }
     }
 
     fn cancel(&mut self, exchange: &Exchange, market: MarketId) -> Command {
