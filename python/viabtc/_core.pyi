@@ -517,8 +517,8 @@ class Hub:
             remotes: As of `FrontDoor`.
             options: protocol, origin_suffix, origins, trusts_forwarded, frame_bytes_max,
                 message_bytes_max, queue_bytes_max, send_buffer_bytes, keep_alive_s,
-                ping_interval_s, stall_timeout_s, opening_timeout_s, connections_max,
-                connections_per_address_max, auth_timeout_s, subscriptions_max,
+                ping_interval_s, stall_timeout_s, opening_timeout_s, message_timeout_s,
+                auth_timeout_s, connections_max, connections_per_address_max, subscriptions_max,
                 frames_per_second_max, deflate, threads, writers, shared, depth_limits,
                 depth_intervals, stream_message_bytes_max, stream_frames_per_second_max,
                 stream_connections_per_address_max, stream_subscriptions_max,

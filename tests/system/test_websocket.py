@@ -111,6 +111,11 @@ def test_it_stands_in_front_of_a_service_and_goes_on_when_that_returns(
             client.until(lambda: view_of(client).books == wanted)
         assert server.stop() == 0, server.said()
         assert returned.stop() == 0, returned.said()
+    # An outage is no reason to wake anybody: the original alerts twice a second and topic.
+    lines = (tmp_path / "accessws.log").read_text().splitlines()
+    levels = {json.loads(line)["level"] for line in lines}
+    assert levels >= {"info"}
+    assert not levels & {"fatal", "critical"}
 
 
 def book(

@@ -119,6 +119,7 @@ def _read_hub(root: Section, server: Section, own: Section) -> dict[str, Any]:
         "connections_max": own.integer("connections_max", 65_536, low=1, high=2**24),
         "connections_per_address_max": own.integer("connections_per_address_max", 0),
         "auth_timeout_s": own.seconds("auth_timeout", 0, low=0, high=3600),
+        "message_timeout_s": own.seconds("message_timeout", 60, low=1, high=3600),
         "subscriptions_max": own.integer("subscriptions_max", 1024, low=1),
         "deflate": own.flag("deflate", default=False),
         "frames_per_second_max": own.integer("frames_per_second_max", 0),

@@ -333,6 +333,7 @@ fn read_options(options: &Bound<'_, PyDict>) -> PyResult<(HubOptions, CallsOptio
         ping_interval: named.seconds("ping_interval_s", defaults.ping_interval)?,
         stall_timeout: named.seconds("stall_timeout_s", defaults.stall_timeout)?,
         opening_timeout: named.seconds("opening_timeout_s", defaults.opening_timeout)?,
+        message_timeout: named.seconds("message_timeout_s", defaults.message_timeout)?,
         connections_max: named.get("connections_max", defaults.connections_max)?,
         connections_per_address_max: named
             .get("connections_per_address_max", defaults.connections_per_address_max)?,

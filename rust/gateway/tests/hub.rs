@@ -440,6 +440,23 @@ fn silence_and_slowness_end_a_connection() {
 }
 
 #[test]
+fn a_message_that_does_not_end_ends_its_connection_however_alive_it_is() {
+    let options = HubOptions { message_timeout: Duration::from_secs(1), ..HubOptions::default() };
+    let hub = open(options);
+    let (mut half, mut open) = (Client::connect(&hub), Client::connect(&hub));
+    half.send(&frame(0x81, b"[]")[..5]);
+    open.send(&frame(0x01, b"["));
+    until("both are closed", || {
+        // A sign of life is not an end; it is closed while it gives one.
+        let _ = std::io::Write::write_all(&mut open.stream, &frame(0x8a, b""));
+        figure(&hub, "expired_total") == 2
+    });
+    for client in [&mut half, &mut open] {
+        assert_eq!((client.see(), client.see()), (Seen::Close(Some(1008)), Seen::End));
+    }
+}
+
+#[test]
 fn floods_and_crowds_are_bounded() {
     let options = HubOptions {
         frames_per_second_max: 20,

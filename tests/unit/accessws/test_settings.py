@@ -80,6 +80,7 @@ def test_bounds_of_clients_come_from_the_file(tmp_path: Path) -> None:
     own = {
         "origins": ["https://example.org", "https://example.org:8443", "null"],
         "auth_timeout": 10,
+        "message_timeout": 15,
         "connections_per_address_max": 50,
         "stream_message_bytes_max": 4096,
         "stream_frames_per_second_max": 5,
@@ -91,7 +92,7 @@ def test_bounds_of_clients_come_from_the_file(tmp_path: Path) -> None:
     config["viabtc"] |= {**own, "auth_recheck": 2.5}
     settings, findings = read_accessws(written(tmp_path, config))
     assert findings.unknown == []
-    seconds = {"auth_timeout", "stream_ping_interval"}
+    seconds = {"auth_timeout", "message_timeout", "stream_ping_interval"}
     hub = {f"{name}_s" if name in seconds else name: value for name, value in own.items()}
     assert hub.items() <= settings.hub.items()
     assert settings.recheck_s == 2.5

@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZero;
+use std::time::Duration;
 
 use socket2::Socket;
 
@@ -58,7 +60,9 @@ pub(super) struct Connection {
     pub(super) address: Option<IpAddr>,
     pub(super) unanswered: u32,
     /// When the connection came.
-    pub(super) came_ms: u64,
+    pub(super) came: Second,
+    /// When a message began that is not whole.
+    pub(super) begun: Option<Second>,
     /// Frames of the second that began at `second_ms`.
     pub(super) frames: u32,
     pub(super) second_ms: u64,
@@ -66,6 +70,22 @@ pub(super) struct Connection {
     pub(super) seen_ms: u64,
     /// When bytes went out last, or began to wait.
     pub(super) moved_ms: u64,
+}
+
+/// A second of the hub's life, in half of a time's bytes: there are very many connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Second(NonZero<u32>);
+
+impl Second {
+    fn of(now_ms: u64) -> Second {
+        // A hub lives for less than 136 years.
+        Second(NonZero::<u32>::MIN.saturating_add((now_ms / 1_000) as u32))
+    }
+
+    /// How long it is over, to the second.
+    pub(super) fn elapsed(self, now_ms: u64) -> Duration {
+        Duration::from_secs(u64::from(Second::of(now_ms).0.get() - self.0.get()))
+    }
 }
 
 pub(super) struct Subscription {
@@ -98,7 +118,8 @@ impl Connection {
             grant: 0,
             address,
             unanswered: 0,
-            came_ms: now_ms,
+            came: Second::of(now_ms),
+            begun: None,
             frames: 0,
             second_ms: now_ms,
             seen_ms: now_ms,
@@ -115,6 +136,24 @@ impl Connection {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64),
         };
         Some((address, self.is_stream))
+    }
+
+    /// Notes that a frame came to its end.
+    pub(super) fn note_frame(&mut self) {
+        if !self.assembler.is_open() {
+            self.begun = None;
+        }
+    }
+
+    /// Notes what was left of the input: the beginning of a message, or nothing.
+    pub(super) fn note_rest(&mut self, has_rest: bool, now_ms: u64) {
+        // What waits because too much is unanswered is not the client's delay.
+        let is_partial = self.assembler.is_open() || (has_rest && self.may_read());
+        if !is_partial {
+            self.begun = None;
+        } else if self.begun.is_none() {
+            self.begun = Some(Second::of(now_ms));
+        }
     }
 
     pub(super) fn may_read(&self) -> bool {
@@ -189,5 +228,51 @@ impl Connection {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Type};
+
+    use super::*;
+    use crate::hub::frames::FrameLimits;
+
+    /// Since when a connection has begun a message, after bytes that came in some second.
+    fn begun(connection: &mut Connection, bytes: &[u8], now: u64) -> Option<u64> {
+        let limits =
+            FrameLimits { frame_bytes_max: 100, message_bytes_max: 100, is_deflating: false };
+        let mut input = [&connection.input, bytes].concat();
+        let mut taken = 0;
+        while let Some((_, size)) =
+            connection.assembler.next(&mut input[taken..], limits).expect("nothing is wrong")
+        {
+            taken += size;
+            connection.note_frame();
+        }
+        connection.input = input[taken..].to_vec();
+        connection.note_rest(taken < input.len(), 1_000 * now);
+        connection.begun.map(|begun| now - begun.elapsed(1_000 * now).as_secs())
+    }
+
+    #[test]
+    fn a_message_begins_with_its_first_byte_and_control_frames_do_not_end_it() {
+        let (socket, _peer) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        let mut connection = Connection::new(socket, None, 0);
+        // A mask of zeros: the payload as it is.
+        let (whole, ping) = (b"\x81\x81\0\0\0\0a", b"\x89\x80\0\0\0\0");
+        let (first, last) = (b"\x01\x81\0\0\0\0a", b"\x80\x81\0\0\0\0b");
+        assert_eq!(begun(&mut connection, whole, 1), None);
+        assert_eq!(begun(&mut connection, &whole[..3], 2), Some(2));
+        assert_eq!(begun(&mut connection, &whole[3..5], 3), Some(2));
+        // Its end, and the beginning of the next one.
+        assert_eq!(begun(&mut connection, &[&whole[5..], &whole[..3]].concat(), 4), Some(4));
+        assert_eq!(begun(&mut connection, &[&whole[3..], first].concat(), 5), Some(5));
+        assert_eq!(begun(&mut connection, ping, 6), Some(5));
+        assert_eq!(begun(&mut connection, &ping[..2], 7), Some(5));
+        assert_eq!(begun(&mut connection, &[&ping[2..], last].concat(), 8), None);
+        // What waits because too much is unanswered is not late.
+        connection.unanswered = UNANSWERED_MAX;
+        assert_eq!(begun(&mut connection, &whole[..3], 9), None);
     }
 }

@@ -48,6 +48,8 @@ impl Closing {
         Closing::new(1013, "messages come faster than they are read: connect again");
     /// The peer reads nothing.
     pub const STALLED: Closing = Closing::new(1013, "nothing is read: connect again");
+    /// A message began long ago and has not ended.
+    pub const SLOW: Closing = Closing::new(1008, "a message takes too long to come");
     /// Bytes of a message are no request.
     pub const MALFORMED: Closing = Closing::new(1008, "not a request object");
     /// A frame or message is larger than it may be.
@@ -113,7 +115,7 @@ pub(crate) enum Incoming<'a> {
 pub(crate) struct Assembler {
     message: Option<Box<Message>>,
     /// Bytes of a frame whose end has not come that are known to be whole characters.
-    looked: usize,
+    looked: u32,
 }
 
 /// A message whose end has not come.
@@ -136,6 +138,11 @@ struct Head {
 }
 
 impl Assembler {
+    /// Whether fragments of a message came whose end has not.
+    pub(crate) fn is_open(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// Decodes the frame at the start of `input`: what it says and its size. `None` when its rest has not
     /// come; then `input` is unchanged.
     pub(crate) fn next<'a>(
@@ -206,9 +213,12 @@ impl Assembler {
         let begun = message.filter(|_| self.looked == 0);
         let mut text = begun.map_or_else(Vec::new, |message| message.unchecked().to_vec());
         let before = text.len();
-        let mask = head.mask.iter().cycle().skip(self.looked % head.mask.len());
-        text.extend(masked[self.looked..].iter().zip(mask).map(|(byte, mask)| byte ^ mask));
-        self.looked += whole_characters(&text)?.saturating_sub(before);
+        let looked = self.looked as usize;
+        let mask = head.mask.iter().cycle().skip(looked % head.mask.len());
+        text.extend(masked[looked..].iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+        let whole = looked + whole_characters(&text)?.saturating_sub(before);
+        // What does not fit is looked at again.
+        self.looked = u32::try_from(whole).unwrap_or(self.looked);
         Ok(())
     }
 

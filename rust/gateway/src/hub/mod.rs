@@ -90,6 +90,8 @@ pub struct HubOptions {
     pub stall_timeout: Duration,
     /// The handshake must be whole within this.
     pub opening_timeout: Duration,
+    /// A message must be whole within this, from its first byte on.
+    pub message_timeout: Duration,
     /// Open connections of a thread.
     pub connections_max: usize,
     /// Open connections of one client address to a thread; 0 for no bound. Those of this machine are not
@@ -128,6 +130,7 @@ impl Default for HubOptions {
             ping_interval: Duration::ZERO,
             stall_timeout: Duration::from_secs(3),
             opening_timeout: Duration::from_secs(5),
+            message_timeout: Duration::from_secs(60),
             connections_max: 65_536,
             connections_per_address_max: 0,
             auth_timeout: Duration::ZERO,

@@ -311,6 +311,15 @@ impl Thread {
 
     /// Takes handshake and whole frames from the start of `input`; how many bytes.
     fn process(&mut self, place: u32, input: &mut [u8]) -> usize {
+        let consumed = self.process_frames(place, input);
+        let now_ms = self.core.now_ms;
+        if let Some(connection) = self.core.connection(place) {
+            connection.note_rest(consumed < input.len(), now_ms);
+        }
+        consumed
+    }
+
+    fn process_frames(&mut self, place: u32, input: &mut [u8]) -> usize {
         let core = &mut self.core;
         let limits = FrameLimits {
             frame_bytes_max: core.options.frame_bytes_max,
@@ -344,6 +353,7 @@ impl Thread {
                         Ok(None) => return consumed,
                         Ok(Some((incoming, size))) => {
                             consumed += size;
+                            connection.note_frame();
                             incoming
                         }
                         Err(closing) => {

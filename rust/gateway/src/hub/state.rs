@@ -405,10 +405,13 @@ impl Core {
                 let is_deaf = !interval.is_zero() && silent > 2 * interval;
                 let is_nobody = connection.user.is_none()
                     && !options.auth_timeout.is_zero()
-                    && Duration::from_millis(now_ms - connection.came_ms) > options.auth_timeout;
-                if is_nobody {
+                    && connection.came.elapsed(now_ms) > options.auth_timeout;
+                let is_slow = connection
+                    .begun
+                    .is_some_and(|begun| begun.elapsed(now_ms) > options.message_timeout);
+                if is_nobody || is_slow {
                     count(&self.metrics.expired);
-                    self.close(place, Closing::NOBODY);
+                    self.close(place, if is_slow { Closing::SLOW } else { Closing::NOBODY });
                     self.write(place);
                 } else if is_deaf || (!keep_alive.is_zero() && silent > keep_alive) {
                     count(&self.metrics.expired);
