@@ -183,6 +183,8 @@ def test_a_refusal_is_said_with_its_numbers(window: Window) -> None:
     expect(page.locator("[name=price]")).to_be_focused()
     buy(page, "1.123456789", "1")
     expect(page.locator("#outcome")).to_contain_text("price has 9 decimals")
+    buy(page, "2000", "0.0")
+    expect(page.locator("#outcome")).to_have_text("The amount has to be more than 0.")
 
 
 def test_candles_are_drawn_and_nothing_overflows_on_a_phone(window: Window) -> None:
@@ -261,6 +263,23 @@ def test_a_visitor_without_a_token_sees_the_market_and_is_asked_who_he_is(window
     expect(page.locator("#submit")).to_be_disabled()
     expect(page.locator("#orders")).to_contain_text("choose who you are to trade")
     expect(page.locator("#asks tr")).to_have_count(5)
+
+
+def test_a_token_that_nobody_has_shows_nobodys_account(window: Window) -> None:
+    page = window("user-1")
+    buy(page, "2000", "0.5")
+    expect(page.locator("#orders tr")).to_have_count(1)
+    page.select_option("#identity", label="my own token …")
+    expect(page.locator("#token")).to_be_focused()
+    expect(page.locator("#orders")).to_contain_text("choose who you are to trade")
+    page.select_option("#identity", label="user-1")
+    expect(page.locator("#balances tr")).to_have_count(3)
+    page.select_option("#identity", label="my own token …")
+    page.fill("#token", "mistyped")
+    page.keyboard.press("Enter")
+    expect(page.locator("#outcome")).to_contain_text("nobody has this token: it was mistyped")
+    expect(page.locator("#balances")).to_contain_text("choose who you are to trade")
+    expect(page.locator("#submit")).to_be_disabled()
 
 
 CUT_OFF: Final = """[...document.querySelectorAll("section, header, .field, .line, h2, #spread")]

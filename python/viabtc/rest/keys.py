@@ -30,7 +30,9 @@ def _identity(request: Request) -> Identity:
     """
     found = caller_of(request)
     if found is None:
-        raise ApiError("unauthenticated")
+        is_sent = "Authorization" in request.headers
+        reason = "nobody has this token: it was mistyped, or is revoked" if is_sent else None
+        raise ApiError("unauthenticated", reason)
     return found
 
 

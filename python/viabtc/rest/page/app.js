@@ -116,6 +116,11 @@ async function refreshMarkets() {
 }
 
 function failed(error) {
+  if (error instanceof Refused && error.status === 401) {
+    // Mistyped, or revoked while the page was open: nobody's balances and orders stay in sight.
+    api.token = null;
+    account.refresh();
+  }
   // What a lost connection or a service that is away causes is said by the notice.
   const isAway = !(error instanceof Refused) || error.status >= 500 || error.status === 429;
   if (!isAway) form.refused(error);
@@ -168,12 +173,10 @@ function subscribePrivate() {
 }
 
 async function chooseIdentity(token) {
-  $("own-token").hidden = token !== OWN_TOKEN;
-  if (token === OWN_TOKEN) {
-    $("token").focus();
-    return;
-  }
-  await signIn(token);
+  const isOwn = token === OWN_TOKEN;
+  $("own-token").hidden = !isOwn;
+  await signIn(isOwn ? null : token);
+  if (isOwn) $("token").focus();
 }
 
 /** Who the visitor is from now on; nobody without a token. */

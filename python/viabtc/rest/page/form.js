@@ -145,6 +145,11 @@ export class OrderForm {
         this.say(`${what}: write digits and a point, such as 0.25.`, "refused");
         return null;
       }
+      if (Number(order[name]) === 0) {
+        field.focus();
+        this.say(`The ${name} has to be more than 0.`, "refused");
+        return null;
+      }
     }
     return order;
   }
