@@ -124,6 +124,22 @@ def test_the_manual_makes_an_exchange(installed: Box) -> None:
     assert all(service in said for service in UNITS), said
 
 
+def test_what_the_manual_asks_of_a_running_exchange_is_answered(installed: Box) -> None:
+    sections = (
+        *("Is it well?", "Halts, new markets, more decimals", "Logs"),
+        "The original's monitor ports and console",
+    )
+    installed.step("viabtc status --wait 30")
+    asked = [commands for section in sections for commands in steps(MANUAL, section)]
+    (table,) = re.findall(r"^## Is it well\?$(.*?)^## ", MANUAL, re.MULTILINE | re.DOTALL)
+    asked += re.findall(r"^\|.*\| `((?:systemctl|curl|viabtc) [^`]+)`", table, re.MULTILINE)
+    assert len(asked) >= 10
+    for commands in asked:
+        said = installed.step(commands)
+        assert said.strip(), commands
+        assert "{error" not in said.replace('"', ""), said
+
+
 def test_whatever_prometheus_and_grafana_ask_for_is_there(installed: Box) -> None:
     found = set()
     for control in CONTROLS.values():
