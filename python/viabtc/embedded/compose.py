@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from viabtc import __version__, _core
 from viabtc.accessws.embedded import Backends, open_hub
 from viabtc.accessws.main import HubPart
+from viabtc.contract.methods import BY_NAME
 from viabtc.edges.rpc import RemoteSettings, open_link
 from viabtc.embedded.demo import MARKET, fill
 from viabtc.embedded.history import FILE, HistoryPart, open_history
@@ -107,9 +108,9 @@ class ExchangePart(run.Part):
     def addresses(self) -> dict[str, str]:
         """What a user finds where."""
         return {
+            "page, REST, control": f"http://{_shown(self.settings.places.rest)}/",
             "JSON-RPC over HTTP": f"http://{self.door.addresses[0].partition('@')[2]}/",
             "websocket": f"ws://{self.hub.hub.addresses[0].partition('@')[2]}/",
-            "REST and control": f"http://{_shown(self.settings.places.rest)}/",
             "binary RPC": self.engine.rpc.addresses[0],
             "console": _shown(self.engine.console) if self.engine.console else "off",
         }
@@ -225,6 +226,11 @@ def _build_app(
     return app
 
 
+def _markets(engine: _core.Engine) -> list[str]:
+    reply = json.loads(engine.call(BY_NAME["market.list"].command, b"[]"))
+    return [market["name"] for market in reply["result"]]
+
+
 def _shown(place: Place) -> str:
     return f"{place[0]}:{place[1]}"
 
@@ -233,7 +239,8 @@ def _banner(part: ExchangePart, tokens: Tokens) -> str:
     settings = part.settings
     rows = {
         **part.addresses(),
-        "markets": " ".join(settings.markets),
+        # Also those that commands added: the file does not know them.
+        "markets": " ".join(_markets(part.engine.engine)),
         "data": str(settings.engine.data.resolve()),
     }
     lines = [f"viabtc {__version__} serves.", ""]
@@ -253,5 +260,7 @@ def _banner(part: ExchangePart, tokens: Tokens) -> str:
         lines += [f"Left aside from the file: {', '.join(settings.left_aside)}", ""]
     lines.append("A first request:")
     lines.append(f"  curl {rows['JSON-RPC over HTTP']} -d '{json.dumps(DEPOSIT)}'")
-    lines.append("Ctrl-C stops; the next start continues here.")
+    lines.append(
+        f"Open {rows['page, REST, control']} to trade. Ctrl-C stops; the next start continues here."
+    )
     return "\n".join(lines)

@@ -207,7 +207,7 @@ async def _open_console(console: Console, place: Place, stack: contextlib.AsyncE
     except OSError as error:
         raise StartFailure(
             f"cannot listen on {host}:{port} for the console: {error.strerror}",
-            "stop the process that listens there, or change cli",
+            "stop the process that listens there, or choose another address",
         ) from error
     stack.callback(server.close)
     name: tuple[str, int] = server.sockets[0].getsockname()

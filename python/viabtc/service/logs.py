@@ -177,6 +177,17 @@ def is_written(level: str) -> bool:
     return level in _written
 
 
+def _for_people(_: object, method: str, line: Line) -> Line:
+    """What a terminal has room for: the time of day there, and the place of what is amiss."""
+    place = _place(line)
+    for name in ("service", "filename", "lineno", "func_name"):
+        line.pop(name, None)
+    if method not in {"debug", "info"}:
+        line["at"] = place
+    line["timestamp"] = f"{datetime.now().astimezone():%H:%M:%S}"
+    return line
+
+
 def set_up(service: str, settings: LogSettings, alert: AlertSettings | None = None) -> Logs:
     """Sends log lines where the settings say, or to standard error; urgent ones to `alert`.
 
@@ -196,7 +207,7 @@ def set_up(service: str, settings: LogSettings, alert: AlertSettings | None = No
     if settings.form == "original":
         written = [_Original(has_pid=settings.has_pid)]
     elif settings.form == "text" and is_terminal:
-        written = [_without_mark, structlog.dev.ConsoleRenderer()]
+        written = [_without_mark, _for_people, structlog.dev.ConsoleRenderer()]
     levels = _written
     levels.clear()
     levels.update(settings.levels)

@@ -1,6 +1,7 @@
 """Logs: lines as the original, or JSON; levels one by one, changed while running."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -38,6 +39,18 @@ def test_levels_are_on_or_off_by_themselves() -> None:
     assert one_less({"fatal", "warn", "user2"}) == "warn"
     assert one_less(set()) is None
     assert one_more(read_levels("fatal error warn info notice debug trace user1")) is None
+
+
+def test_a_terminal_shows_the_time_of_day_and_the_place_of_what_is_amiss(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    written = logs.set_up("run", logs.TERMINAL)
+    written.log.info("snapshot made", sequence=21)
+    written.log.warning("the disk is slow")
+    lines = [re.sub("\x1b.*?m", "", line) for line in capsys.readouterr().err.splitlines()]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \[info +\] snapshot made +sequence=21", lines[0])
+    assert re.search(r"the disk is slow +at=test_logs\.py:\d+\(test_", lines[1])
 
 
 def test_only_enabled_levels_are_written_and_marked_lines_always(tmp_path: Path) -> None:
