@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from viabtc import __version__
 from viabtc.rest.context import PREFIX, Desk
-from viabtc.rest.errors import add_handlers
+from viabtc.rest.errors import add_handlers, document_own
 from viabtc.rest.limits import BodyLimit
 from viabtc.rest.pages import PageSettings, add_page
 from viabtc.rest.requestid import RequestId
@@ -32,6 +32,7 @@ def build_app(desk: Desk, tokens: Tokens, audit: AuditLog, page: PageSettings) -
     app.state.desk = desk
     app.state.times = Times(PREFIX)
     add_handlers(app)
+    document_own(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestId, log=structlog.get_logger(), prefix=PREFIX, times=app.state.times)
     # Before all others, the busiest first: a request is compared with one route after the other. As

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 
 from viabtc.rest.errors import ApiError
 from viabtc.rest.exchange import Exchange
@@ -57,7 +57,10 @@ def desk_of(request: Request) -> Desk:
 
 Ex = Annotated[Exchange, Depends(exchange_of)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most items.")]
-MarketName = Annotated[str, Query(max_length=30, description="A market's name.")]
+MarketName = Annotated[
+    str, Query(max_length=30, description="A market's name.", examples=["ETHUSDT"])
+]
+MarketInPath = Annotated[str, Path(description="A market's name.", examples=["ETHUSDT"])]
 Cursor = Annotated[
     str | None,
     Query(max_length=100, description="As `next` of the page before."),

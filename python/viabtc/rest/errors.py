@@ -88,9 +88,35 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     for code in (*shared, *codes):
         by_status.setdefault(STATUSES[code], []).append(code)
     return {
-        status: {"model": ErrorBody, "description": ", ".join(names)}
+        status: {
+            "model": ErrorBody,
+            "description": ", ".join(names),
+            "content": {"application/json": {"examples": {name: _shown(name) for name in names}}},
+        }
         for status, names in by_status.items()
     }
+
+
+def _shown(code: str) -> dict[str, Any]:
+    """An answer with this code, as the documents show it."""
+    return {"value": {"error": {"code": code, "message": MESSAGES[code], "details": {}}}}
+
+
+def document_own(app: FastAPI) -> None:
+    """Leaves refusals that never come, the framework's own, out of the document of `app`."""
+    whole = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = whole()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(name, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] # as the framework has it done
 
 
 def answer(error: ApiError) -> JSONResponse:

@@ -67,6 +67,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def tried_out(**example: Any) -> ConfigDict:
+    """As `Strict`, with the body that the documentation sends when it is tried out."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
 class Page(BaseModel, Generic[T]):
     """A piece of a list, newest first."""
 
@@ -148,6 +153,10 @@ class Candle(BaseModel):
 class PlaceOrder(Strict):
     """An order to place."""
 
+    model_config = tried_out(
+        market="ETHUSDT", side="bid", type="limit", amount="0.25", price="2950"
+    )
+
     market: str = Field(max_length=30)
     side: Side
     type: Literal["limit", "market"] = "limit"
@@ -218,6 +227,10 @@ class BalanceChange(BaseModel):
 class BalanceUpdate(Strict):
     """A deposit (above zero) or withdrawal (below zero) that takes effect once."""
 
+    model_config = tried_out(
+        user=1, asset="USDT", reason="deposit", reason_id=1, change="1000", detail={}
+    )
+
     user: UserId
     asset: str = Field(max_length=15)
     reason: KeptText = Field(min_length=1, max_length=30)
@@ -248,11 +261,15 @@ NewMarketName = Annotated[str, Field(pattern=_NAME, examples=["DOGEUSDT"])]
 class Reasoned(Strict):
     """Something that an administrator does."""
 
+    model_config = tried_out(note="planned upgrade")
+
     note: Note = ""
 
 
 class NewAsset(Reasoned):
     """An asset to add."""
+
+    model_config = tried_out(name="DOGE", decimals_kept=16, decimals=8)
 
     name: AssetName
     decimals_kept: Decimals = Field(description="Decimals that balances keep.", examples=[16])
@@ -262,12 +279,23 @@ class NewAsset(Reasoned):
 class AssetChange(Reasoned):
     """Settings of an asset to change; what is left out stays. Decimals only grow."""
 
+    model_config = tried_out(decimals_kept=18, note="planned upgrade")
+
     decimals_kept: Decimals | None = Field(None, examples=[18])
     decimals: Decimals | None = Field(None, examples=[10])
 
 
 class NewMarket(Reasoned):
     """A market to open."""
+
+    model_config = tried_out(
+        name="DOGEUSDT",
+        base="DOGE",
+        quote="USDT",
+        amount_decimals=2,
+        price_decimals=6,
+        min_amount="1",
+    )
 
     name: NewMarketName
     base: AssetName
@@ -280,6 +308,8 @@ class NewMarket(Reasoned):
 
 class MarketChange(Reasoned):
     """Settings of a market to change; what is left out stays. Decimals only grow."""
+
+    model_config = tried_out(min_amount="0.001", note="planned upgrade")
 
     amount_decimals: Decimals | None = Field(None, examples=[6])
     price_decimals: Decimals | None = Field(None, examples=[8])
@@ -318,6 +348,8 @@ Label = Annotated[
 class NewUser(Reasoned):
     """A user to make."""
 
+    model_config = tried_out(id=1001, name="Ada")
+
     id: UserId
     name: str = Field(max_length=64, examples=["Ada"])
 
@@ -333,6 +365,8 @@ class UserAccount(BaseModel):
 
 class NewToken(Reasoned):
     """A token to issue: `read` and `trade` of a user, or `admin` without one."""
+
+    model_config = tried_out(user=1001, scopes=["read", "trade"], label="bot-1")
 
     user: UserId | None = None
     scopes: list[Scope] = Field(min_length=1, max_length=2, examples=[["read", "trade"]])

@@ -45,7 +45,7 @@ async def update(exchange: Ex, body: BalanceUpdate) -> Done:
     "/users/{user_id}/balances", summary="Balances of a user", responses=documented(*_ADMIN)
 )
 async def balances(
-    exchange: Ex, user_id: Annotated[int, Path(ge=1, le=2**32 - 1)]
+    exchange: Ex, user_id: Annotated[int, Path(ge=1, le=2**32 - 1, examples=[1])]
 ) -> list[Balance]:
     found = await exchange.ask("balance.query", user_id)
     return [

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from viabtc.rest.context import PREFIX, Ex, Limit, microseconds
+from viabtc.rest.context import PREFIX, Ex, Limit, MarketInPath, microseconds
 from viabtc.rest.errors import documented
 from viabtc.rest.models import (
     POSITIVE,
@@ -75,14 +75,14 @@ async def tickers(exchange: Ex) -> list[Ticker]:
 @router.get(
     "/markets/{market}/ticker", summary="Ticker of a market", responses=documented("not_found")
 )
-async def ticker(exchange: Ex, market: str) -> Ticker:
+async def ticker(exchange: Ex, market: MarketInPath) -> Ticker:
     return await _ticker(exchange, (await exchange.market(market)).name)
 
 
 @router.get("/markets/{market}/depth", summary="Order book", responses=documented("not_found"))
 async def depth(
     exchange: Ex,
-    market: str,
+    market: MarketInPath,
     limit: Limit = 20,
     interval: Annotated[
         str,
@@ -100,7 +100,7 @@ async def depth(
 @router.get("/markets/{market}/trades", summary="Recent deals", responses=documented("not_found"))
 async def trades(
     exchange: Ex,
-    market: str,
+    market: MarketInPath,
     limit: Limit = 50,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="Only ids above it.")] = 0,
 ) -> list[Trade]:
@@ -121,9 +121,20 @@ async def trades(
 @router.get("/markets/{market}/candles", summary="Candles", responses=documented("not_found"))
 async def candles(
     exchange: Ex,
-    market: str,
-    start: Annotated[int, Query(ge=1, le=2**40, description="Seconds since 1970-01-01 UTC.")],
-    end: Annotated[int, Query(ge=1, le=2**40, description="As start; included.")],
+    market: MarketInPath,
+    start: Annotated[
+        int,
+        Query(
+            ge=1,
+            le=2**40,
+            description="Seconds since 1970-01-01 UTC.",
+            examples=[1_795_478_400],
+        ),
+    ],
+    end: Annotated[
+        int,
+        Query(ge=1, le=2**40, description="As start; included.", examples=[1_795_564_800]),
+    ],
     interval: Annotated[
         int, Query(ge=1, le=2_592_000, description="Seconds; 2592000 is a calendar month.")
     ] = 60,

@@ -10,6 +10,7 @@ from viabtc.rest.context import (
     Cursor,
     Ex,
     Limit,
+    MarketInPath,
     MarketName,
     check_decimals,
     desk_of,
@@ -31,7 +32,7 @@ from viabtc.rest.paging import page_of
 placing = APIRouter(prefix=PREFIX, tags=["orders"], route_class=DirectRoute)
 router = APIRouter(prefix=PREFIX, tags=["orders"])
 
-OrderId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+OrderId = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[1])]
 ClientOrderIdInPath = Annotated[ClientOrderId, Path(examples=["bot-1.42"])]
 
 _PRIVATE = ("unauthenticated", "forbidden", "not_found")
@@ -108,7 +109,7 @@ async def _explained(
     summary="Cancel an open order",
     responses=documented(*_PRIVATE, "order_not_found"),
 )
-async def cancel(exchange: Ex, user: Trader, market: str, order_id: OrderId) -> Order:
+async def cancel(exchange: Ex, user: Trader, market: MarketInPath, order_id: OrderId) -> Order:
     name = (await exchange.market(market)).name
     row = await exchange.ask("order.cancel", user, name, order_id)
     return open_order(row).model_copy(update={"status": "finished"})
@@ -119,7 +120,7 @@ async def cancel(exchange: Ex, user: Trader, market: str, order_id: OrderId) -> 
     summary="One of the user's orders, open or finished",
     responses=documented(*_PRIVATE, "order_not_found"),
 )
-async def one(exchange: Ex, user: User, market: str, order_id: OrderId) -> Order:
+async def one(exchange: Ex, user: User, market: MarketInPath, order_id: OrderId) -> Order:
     name = (await exchange.market(market)).name
     row = await exchange.ask("order.pending_detail", name, order_id)
     if row is not None and row["user"] == user:
@@ -152,7 +153,7 @@ async def _named(exchange: Exchange, user: int, client_order_id: str) -> int:
     responses=documented(*_PRIVATE, "order_not_found"),
 )
 async def one_named(
-    exchange: Ex, user: User, market: str, client_order_id: ClientOrderIdInPath
+    exchange: Ex, user: User, market: MarketInPath, client_order_id: ClientOrderIdInPath
 ) -> Order:
     return await one(exchange, user, market, await _named(exchange, user, client_order_id))
 
@@ -164,7 +165,7 @@ async def one_named(
     responses=documented(*_PRIVATE, "order_not_found"),
 )
 async def cancel_named(
-    exchange: Ex, user: Trader, market: str, client_order_id: ClientOrderIdInPath
+    exchange: Ex, user: Trader, market: MarketInPath, client_order_id: ClientOrderIdInPath
 ) -> Order:
     return await cancel(exchange, user, market, await _named(exchange, user, client_order_id))
 

@@ -35,7 +35,14 @@ _LISTED: Final = ["1S", "5S", "15S", "1", "5", "15", "30", "60", "240", "1D", "1
 _BARS_MAX: Final = 5_000
 """Candles of one answer; the charts ask for less."""
 
-Second = Annotated[int, Query(ge=0, le=2**40)]
+Second = Annotated[
+    int,
+    Query(ge=0, le=2**40, description="Seconds since 1970-01-01 UTC.", examples=[1_795_564_800]),
+]
+Symbol = Annotated[
+    str,
+    Query(max_length=60, description="A market's name, or viabtc: and it.", examples=["ETHUSDT"]),
+]
 
 
 @router.get("/config", summary="What the datafeed can do")
@@ -56,7 +63,7 @@ async def clock() -> str:
 
 
 @router.get("/symbols", summary="A market", responses=documented("not_found"))
-async def symbols(exchange: Ex, symbol: Annotated[str, Query(max_length=60)]) -> dict[str, Any]:
+async def symbols(exchange: Ex, symbol: Symbol) -> dict[str, Any]:
     market = await exchange.market(symbol.rpartition(":")[2])
     return {
         "name": market.name,
@@ -103,8 +110,8 @@ async def search(
 @router.get("/history", summary="Candles in columns", responses=documented("not_found"))
 async def history(
     exchange: Ex,
-    symbol: Annotated[str, Query(max_length=60)],
-    resolution: Annotated[str, Query(max_length=4)],
+    symbol: Symbol,
+    resolution: Annotated[str, Query(max_length=4, examples=["60"])],
     to: Second,
     start: Annotated[int, Query(alias="from", ge=0, le=2**40)] = 0,
     countback: Annotated[int, Query(ge=0, le=_BARS_MAX)] = 0,

@@ -31,8 +31,15 @@ router = APIRouter(
 
 _ADMIN: Final = ("unauthenticated", "forbidden", "not_found")
 
-UserId = Annotated[int, Path(ge=1, le=2**32 - 1)]
-TokenId = Annotated[str, Path(max_length=32, description="The part of a token before the dot.")]
+UserId = Annotated[int, Path(ge=1, le=2**32 - 1, examples=[1001])]
+TokenId = Annotated[
+    str,
+    Path(
+        max_length=32,
+        description="The part of a token before the dot.",
+        examples=["0f3b7c1d9e2a4f60"],
+    ),
+]
 
 T = TypeVar("T")
 
