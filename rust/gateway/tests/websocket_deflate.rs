@@ -194,7 +194,7 @@ fn echo_all(hub: &Hub, number: &str, kind_number: usize, offer: &str, agreed: &s
 /// Messages of each case; the suite has a thousand.
 fn count() -> usize {
     let count =
-        std::env::var("VIABTC_WEBSOCKET_MESSAGES").map_or(2, |count| count.parse().unwrap());
+        std::env::var("VIABTC_WEBSOCKET_MESSAGES").map_or(10, |count| count.parse().unwrap());
     println!("{count} messages a case: VIABTC_WEBSOCKET_MESSAGES=1000 for the suite's");
     count
 }

@@ -32,7 +32,7 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn every_section_has_all_of_its_cases() {
-    let cases = [cases(), sizes::cases(1)].concat();
+    let cases = [cases(), sizes::cases()].concat();
     for (section, count) in [
         ("1.1.", 8),
         ("1.2.", 8),
@@ -79,11 +79,8 @@ fn it_does_not_matter_how_the_bytes_are_cut() {
 
 #[test]
 fn large_messages_and_many_come_back() {
-    // All of a section's sizes take minutes without optimisation.
-    let part = std::env::var("VIABTC_WEBSOCKET_PART").map_or(16, |part| part.parse().unwrap());
-    println!("messages have a {part}th of the suite's sizes: VIABTC_WEBSOCKET_PART=1 for all");
     let hub = open(2 * sizes::MESSAGE_BYTES_MAX);
-    for case in sizes::cases(part) {
+    for case in sizes::cases() {
         case.play(&hub, None);
     }
 }
