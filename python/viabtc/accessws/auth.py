@@ -118,21 +118,20 @@ class HttpAuthenticator:
         self, client: httpx.AsyncClient, auth_url: str, sign_url: str, timeout_s: float
     ) -> None:
         self._client = client
-        self._auth_url = auth_url
-        self._sign_url = sign_url
+        self._auth_url = httpx.URL(auth_url)
+        self._sign_url = httpx.URL(sign_url)
         self._timeout_s = timeout_s
         self._auths = asyncio.Semaphore(AUTH_CALLS_MAX)
         self._signs = asyncio.Semaphore(SIGN_CALLS_MAX)
 
     async def auth(self, token: str) -> Verdict:
-        return await self._ask(self._auths, httpx.URL(self._auth_url), token)
+        return await self._ask(self._auths, self._auth_url, token)
 
     async def sign(self, access_id: str, authorisation: str, tonce: int) -> Verdict:
         # Source: the original prints the number as an unsigned one, and a blank as %20.
         query = f"access_id={quote(access_id, safe='')}&tonce={tonce % _UNSIGNED}"
-        url = httpx.URL(self._sign_url)
-        before = url.query.decode()
-        asked = url.copy_with(query=(f"{before}&{query}" if before else query).encode())
+        before = self._sign_url.query.decode()
+        asked = self._sign_url.copy_with(query=(f"{before}&{query}" if before else query).encode())
         return await self._ask(self._signs, asked, authorisation)
 
     async def withdrawn(self, grants: Sequence[Grant]) -> list[Grant]:

@@ -16,7 +16,7 @@ import msgspec
 from viabtc import _core
 from viabtc.accessws.follow import UNREADABLE
 from viabtc.accessws.pushes import encode
-from viabtc.accessws.questions import Questions, Reply
+from viabtc.accessws.questions import UNUSABLE, Questions, Reply
 from viabtc.accessws.seed import (
     COVERED_S,
     Candles,
@@ -190,7 +190,7 @@ class Boards:
                 async with self._seeds:
                     watched.traded.clear()
                     watched.arrived = []
-                    board = await self._seed(market)
+                    board = await self._try_seed(market)
                 self._catch_up(board, watched)
             except NothingTradedError:
                 watched.arrived = None
@@ -219,6 +219,14 @@ class Boards:
             message = f"more than {_ARRIVED_MAX} deals came meanwhile"
             raise SeedError(message)
         self._apply(board, arrived)
+
+    async def _try_seed(self, market: str) -> _core.MarketBoard:
+        try:
+            return await self._seed(market)
+        except UNUSABLE as error:
+            self._questions.complain(market, error)
+            message = "an answer cannot be used"
+            raise SeedError(message) from error
 
     async def _seed(self, market: str) -> _core.MarketBoard:
         """A board as of some deal behind the newest that the topic had shown before.

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from viabtc import _core
 from viabtc.accessws.auth import TokenAuthenticator
@@ -35,7 +35,7 @@ class Backends(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def open_hub(
-    backends: Backends, data: Path, place: Place, tokens: Tokens
+    backends: Backends, data: Path, place: Place, tokens: Tokens, log: Any
 ) -> AsyncIterator[HubPart]:
     """Opens the websocket port of the engine whose files stand in `data`.
 
@@ -60,6 +60,7 @@ async def open_hub(
                 AUTH_TIMEOUT_S,
                 recheck_s=RECHECK_S,
                 is_polling=False,
+                log=log,
             )
         )
         yield HubPart(hub, owner, tasks=run.start_tasks(stack, *owner.works()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from viabtc import _core
 from viabtc.accessws.channels import Channel
-from viabtc.accessws.questions import Questions, Reply
+from viabtc.accessws.questions import UNUSABLE, Questions, Reply
 from viabtc.accessws.sources import CLOCK_S, Paces, Source, find_source
 
 if TYPE_CHECKING:
@@ -133,7 +133,13 @@ class Feeds:
         self._show(feed, reply, is_polling=self._is_polling and not _is_private(feed.source))
 
     def _show(self, feed: Feed, reply: Reply, *, is_polling: bool) -> None:
-        feed.source.show(self._hub, feed.topic, bytes(reply.result))
+        try:
+            feed.source.show(self._hub, feed.topic, bytes(reply.result))
+        except UNUSABLE as error:
+            # One odd answer must not end what others are told.
+            self._questions.complain(feed.topic, error)
+            self._schedule(feed, feed.asked_at + _RETRY_S)
+            return
         if feed.is_stale:
             self._schedule(feed, feed.asked_at + min(feed.pace_s, NOTED_PACE_S))
         elif is_polling:

@@ -65,7 +65,8 @@ class HubPart(run.Part):
         return {"websocket": self.hub.addresses, "links": self.hub.links(), "topics": topics}
 
     def figures(self) -> Mapping[str, run.Figures]:
-        figures = {**self.hub.metrics(), "feeds": len(self.owner.feeds)}
+        feeds = {"feeds": len(self.owner.feeds), **self.owner.questions.figures}
+        figures = {**self.hub.metrics(), **feeds}
         boards = self.owner.feeds.boards
         own = {} if boards is None else {"boards": {"live": len(boards), **boards.figures}}
         return {"hub": figures, "link_up": self.hub.links(), **own}
@@ -92,6 +93,7 @@ async def _open(settings: AccesswsSettings, log: Any) -> AsyncIterator[HubPart]:
                 settings.timeout_s,
                 recheck_s=settings.recheck_s,
                 is_polling=True,
+                log=log,
             )
         )
         if settings.monitor is not None:

@@ -35,8 +35,9 @@ class Owner:
         *,
         recheck_s: float,
         is_polling: bool,
+        log: Any,
     ) -> None:
-        self.questions = Questions(hub)
+        self.questions = Questions(hub, log)
         self.feeds = Feeds(hub, self.questions, paces, is_polling=is_polling)
         self.grants = Grants(hub, authenticator, recheck_s) if recheck_s else None
         self._hub = hub
@@ -121,10 +122,19 @@ async def owning(
     *,
     recheck_s: float,
     is_polling: bool,
+    log: Any,
 ) -> AsyncIterator[Owner]:
     """Serves a hub while the block runs; the hub is stopped behind it."""
     loop = asyncio.get_running_loop()
-    owner = Owner(hub, authenticator, paces, timeout_s, recheck_s=recheck_s, is_polling=is_polling)
+    owner = Owner(
+        hub,
+        authenticator,
+        paces,
+        timeout_s,
+        recheck_s=recheck_s,
+        is_polling=is_polling,
+        log=log,
+    )
     loop.add_reader(hub.fileno(), owner.serve_notices)
     try:
         yield owner

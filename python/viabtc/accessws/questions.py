@@ -33,11 +33,21 @@ def one_line(body: bytes) -> bytes:
     return _LAID_OUT.sub(lambda found: b", " if found[1] else b"", body)
 
 
-class Questions:
-    """Those of one hub."""
+UNUSABLE: Final = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+"""What an answer may raise that is not what its method says: not JSON, not of the form."""
 
-    def __init__(self, hub: _core.Hub) -> None:
+
+class Questions:
+    """Those of one hub.
+
+    Args:
+        log: Where answers are told that nobody can use.
+    """
+
+    def __init__(self, hub: _core.Hub, log: Any) -> None:
+        self.figures = {"unusable_total": 0}
         self._hub = hub
+        self._log = log
         self._waiting: dict[int, Then] = {}
         self._tag = 0
 
@@ -55,5 +65,17 @@ class Questions:
     def answered(self, tag: int, body: bytes | None) -> None:
         """An answer came, or the time for it is over."""
         then = self._waiting.pop(tag, None)
-        if then is not None:
-            then(None if body is None else msgspec.json.decode(one_line(body), type=Reply))
+        if then is None:
+            return
+        reply = None
+        if body is not None:
+            try:
+                reply = msgspec.json.decode(one_line(body), type=Reply)
+            except UNUSABLE as error:
+                self.complain("an answer", error)
+        then(reply)
+
+    def complain(self, what: str, error: Exception) -> None:
+        """Tells of something that a service said and nobody can use: it counts as not said."""
+        self.figures["unusable_total"] += 1
+        self._log.error("an answer cannot be used", topic=what, reason=str(error))

@@ -162,7 +162,7 @@ def main(settings: RunSettings) -> int:
             audit = open_audit_log(settings.engine.data / "audit", log)
             backends = Backends(engine.engine, market.board, history.service.answers)
             hub = await stack.enter_async_context(
-                open_hub(backends, settings.engine.data, settings.places.ws, tokens)
+                open_hub(backends, settings.engine.data, settings.places.ws, tokens, log)
             )
             positions = {
                 "market": lambda: market.stored_sequence,

@@ -58,7 +58,8 @@ def messages(*payloads: bytes | None) -> list[Message]:
 def pushes() -> tuple[Hub, UserPushes, list[str]]:
     hub, noted = Hub(), list[str]()
     core = cast("_core.Hub", hub)
-    return hub, UserPushes(core, Questions(core), noted.append, structlog.get_logger()), noted
+    log = structlog.get_logger()
+    return hub, UserPushes(core, Questions(core, log), noted.append, log), noted
 
 
 def test_an_order_is_told_as_it_is_and_then_its_stock_and_its_money_are_asked_for() -> None:
