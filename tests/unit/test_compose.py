@@ -3,6 +3,8 @@
 import importlib
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ COMPOSE: Final[dict[str, Any]] = _yaml.safe_load((FOLDER / "compose.yaml").read_
 KEYS: Final = {
     *("build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image"),
     *("network_mode", "pids_limit", "read_only", "restart", "secrets", "security_opt"),
-    *("stop_grace_period", "tmpfs", "volumes"),
+    *("stop_grace_period", "tmpfs", "ulimits", "volumes"),
 }
 """Of a service in the Compose specification, as far as they are used here."""
 
@@ -84,8 +86,8 @@ def test_a_health_check_asks_where_the_sample_answers(service: str) -> None:
 def test_what_a_service_writes_is_on_a_volume_that_the_image_prepares(service: str) -> None:
     prepared = " ".join(rest for name, rest in instructions() if name == "RUN")
     mounted = [volume.split(":")[1] for volume in container(service)["volumes"]]
-    own = sample(service)["viabtc"]
-    data = [own[key] for key in ("data", "spool") if key in own]
+    own = {**sample(service), **sample(service)["viabtc"]}
+    data = [own[key] for key in ("data", "spool", "users") if key in own]
     for path in (sample(service)["log"]["path"], *data):
         assert any(path.startswith(f"{place}/") for place in mounted), path
         assert path.split("/")[4] in prepared.replace(";", " ").split(), path
@@ -127,9 +129,60 @@ def test_the_image_is_built_of_the_wheel_and_runs_as_nobody_of_importance() -> N
             assert rest.split()[0] == "dist/viabtc-*.whl"
 
 
-def test_the_steps_of_the_page_use_what_is_there() -> None:
+@pytest.mark.parametrize("service", OURS)
+def test_a_container_may_open_as_many_files_as_the_unit(service: str) -> None:
+    (unit,) = (ROOT / "deploy" / "systemd").glob(f"viabtc-{service}*.service")
+    limit = re.search(r"^LimitNOFILE=(\d+)$", unit.read_text(), re.MULTILINE)
+    assert limit is not None
+    assert container(service)["ulimits"] == {"nofile": int(limit[1])}
+
+
+def test_a_database_user_is_never_made_without_its_password(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    script = tmp_path / "databases.sh"
+    text = (FOLDER / "databases.sh").read_text()
+    assert "/run/secrets/password" in text
+    script.write_text(text.replace("/run/secrets/password", str(secret)))
+    # As the image's entry point takes it into its own shell, with a function for the server.
+    shell = f"set -eo pipefail; docker_process_sql() {{ cat; }}; . {script}"
+
+    def run() -> tuple[bool, str]:
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+        return done.returncode == 0, done.stdout
+
+    assert run() == (False, "")
+    secret.touch()
+    assert run() == (False, "")
+    secret.write_text("0123abcd\n")
+    is_well, said = run()
+    assert (is_well, said.count("IDENTIFIED BY '0123abcd'")) == (True, 2)
+
+
+def steps() -> list[str]:
     page = (FOLDER / "README.md").read_text()
-    steps = [line.strip() for line in page.splitlines() if line.startswith("    ")]
-    assert [Path(line.split()[0]).name for line in steps if "viabtc tokens" in line] == ["viabtc"]
-    assert steps[0] == "make wheel"
-    assert "docker compose up" in steps[-1]
+    return [line.strip() for line in page.splitlines() if line.startswith("    ")]
+
+
+def test_the_steps_of_the_page_end_in_files_that_services_take(tmp_path: Path) -> None:
+    first, *others, last = steps()
+    # What the steps need of the folder comes from these; the others run here.
+    assert first == "make build wheel"
+    assert last.startswith("docker compose up")
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    subprocess.run(["bash", "-euc", "\n".join(others)], cwd=tmp_path, check=True)
+    conf = tmp_path / "deploy" / "compose" / "conf"
+    password = (conf / "password").read_text().strip()
+    for service in OURS:
+        path = conf / f"{service}.json"
+        options = ["--strict", "--service", service]
+        done = CliRunner().invoke(app, ["check-config", *options, str(path)])
+        assert done.exit_code == 0, done.output
+        assert "change me" not in path.read_text()
+    assert json.loads((conf / "matchengine.json").read_text())["db_log"]["pass"] == password
+    assert (conf / "tokens").stat().st_mode & 0o077 == 0
+    user = dict(instructions())["USER"]
+    assert {path.stat().st_uid for path in (conf, *conf.iterdir())} == {int(user)}
+    # MariaDB's own user reads it, in a folder that is closed to everybody else.
+    assert (conf / "password").stat().st_mode & 0o777 == 0o644
+    assert conf.stat().st_mode & 0o007 == 0
