@@ -1,8 +1,10 @@
 """The shipped nginx configuration in a real nginx, in front of a running exchange."""
 
 import json
+import select
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from websockets.sync.client import connect
 from harness.places import ROOT
 from harness.processes import start_exchange
 from harness.redis import free_port, until_listening
+from viabtc import _core
 
 SHIPPED = ROOT / "deploy" / "nginx" / "viabtc.conf"
 
@@ -27,13 +30,23 @@ def write_certificate(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ssl.SSLContext]]:
+def hub() -> Iterator[_core.Hub]:
+    """What stands behind the websocket's place; it believes what a proxy says of clients."""
+    hub = _core.Hub(["tcp@127.0.0.1:0"], options={"trusts_forwarded": True})
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture(scope="module")
+def front(
+    tmp_path_factory: pytest.TempPathFactory, hub: _core.Hub
+) -> Iterator[tuple[str, ssl.SSLContext]]:
     """Address of an nginx with the shipped file, on ports of its own, and who signed for it."""
     folder = tmp_path_factory.mktemp("nginx")
     write_certificate(folder)
     exchange = start_exchange(folder)
     rest = exchange.control.removeprefix("http://").removesuffix("/control")
-    websocket = exchange.status()["websocket"][0].partition("@")[2]
+    websocket = hub.addresses[0].partition("@")[2]
     port = free_port()
     text = SHIPPED.read_text()
     changes = {
@@ -83,11 +96,39 @@ def test_the_api_and_the_page_are_served_over_tls(front: Front) -> None:
         assert "viabtc" in client.get("/").text
 
 
-def test_websockets_pass(front: Front) -> None:
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/ws", "server.ping"),
+        ("/ws/", "server.ping"),
+        ("/ws?of=1", "server.ping"),
+        ("/ws/v1/stream", "ping"),
+        ("/v1/stream", "ping"),
+    ],
+)
+def test_websockets_pass(front: Front, path: str, method: str) -> None:
     address, trust = front
-    with connect(f"wss://{address}/ws", ssl=trust) as socket:
-        socket.send(json.dumps({"method": "server.ping", "params": [], "id": 1}))
+    with connect(f"wss://{address}{path}", ssl=trust) as socket:
+        socket.send(json.dumps({"method": method, "params": [], "id": 1}))
         assert json.loads(socket.recv(10))["result"] == "pong"
+
+
+def test_a_client_cannot_name_another_as_itself(front: Front, hub: _core.Hub) -> None:
+    address, trust = front
+    names = ("X-Connecting-IP", "X-Forwarded-For", "X-Proxy-IP", "X-Real-IP")
+    lies = {name: f"203.0.113.{place}" for place, name in enumerate(names)}
+    with connect(f"wss://{address}/ws", ssl=trust, additional_headers=lies) as socket:
+        socket.send(json.dumps({"method": "server.auth", "params": ["token", "web"], "id": 1}))
+        deadline = time.monotonic() + 30
+        requests: list[tuple[object, ...]] = []
+        while not requests:
+            assert time.monotonic() < deadline
+            select.select([hub], [], [], 1)
+            requests = [notice for notice in hub.take() if notice[0] == "request"]
+        assert requests[0][2] == "127.0.0.1"
+        # It is nobody's: the next test may be asked for again.
+        hub.answer(int(str(requests[0][1])), b"no")
+        assert socket.recv(10) == "no"
 
 
 def test_what_is_internal_is_not_there(front: Front) -> None:
