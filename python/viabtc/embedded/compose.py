@@ -181,6 +181,7 @@ def main(settings: RunSettings) -> int:
             app = _build_app(part, callers, tokens, written)
             await stack.enter_async_context(run.serving(app, rest))
             print(_banner(part, tokens), flush=True)
+            run.settle()
             code = await run.until_stopped(part)
             print("\nStopping: answering what was accepted, sealing the journal ...", flush=True)
         print("Stopped." if code == EXIT_OK else "Stopped: the engine ended by itself.", flush=True)

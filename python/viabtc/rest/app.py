@@ -26,6 +26,8 @@ def build_app(desk: Desk, tokens: Tokens, audit: AuditLog, page: PageSettings) -
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url="/docs",
         redoc_url=None,
+        # Nobody exports any; each request would look several times whether somebody does.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.tokens = tokens
     app.state.audit = audit

@@ -1,6 +1,8 @@
 """Ending what runs beside the ports of a service."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -43,3 +45,25 @@ def test_what_a_task_failed_with_is_not_hidden() -> None:
             await run.cancel(task)
 
     asyncio.run(main())
+
+
+def test_what_a_start_made_is_not_walked_over_and_cycles_of_later_are_collected() -> None:
+    class Node:
+        """Something that holds itself."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
+    try:
+        run.settle()
+        assert gc.get_freeze_count() > frozen
+        kept = weakref.ref(Node())
+        nodes = 0
+        while kept() is not None:
+            Node()
+            nodes += 1
+            assert nodes < 100_000, "the collector no longer comes"
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
