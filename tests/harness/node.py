@@ -6,6 +6,7 @@ They come from npm's registry into build/node, once.
 import fcntl
 import shutil
 import subprocess
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PACKAGES: Final = Path(__file__).with_name("node.package.json")
 FOLDER: Final = ROOT / "build" / "node"
+
+DEADLINE_S: Final = 60.0
+"""A program runs no longer than this."""
 
 
 def _install() -> None:
@@ -48,9 +52,13 @@ def running(script: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
     command = ["node", str(program), *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        # Whoever waits for a line that never comes sees the end of all of them.
+        end = threading.Timer(DEADLINE_S, process.kill)
+        end.start()
         try:
             yield process
         finally:
+            end.cancel()
             process.kill()
 
 

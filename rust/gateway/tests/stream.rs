@@ -24,9 +24,13 @@ const UNPACED: StreamLimits = StreamLimits {
 };
 
 fn open(options: HubOptions) -> Hub {
+    open_with(UNPACED, options)
+}
+
+fn open_with(stream: StreamLimits, options: HubOptions) -> Hub {
     let local = ["tcp@127.0.0.1:0".parse().unwrap()];
     let dialect = || Box::new(Calls::new(CallsOptions::default())) as _;
-    Hub::start(&[], dialect, &local, HubOptions { stream: UNPACED, ..options }, || {}).unwrap()
+    Hub::start(&[], dialect, &local, HubOptions { stream, ..options }, || {}).unwrap()
 }
 
 fn connect(hub: &Hub) -> Client {
@@ -163,6 +167,25 @@ fn another_user_loses_the_private_channels_and_keeps_the_others() {
     assert_eq!(call(&mut client, "subscribe", again), SUCCESS);
     tell("v1 balances 2", "balances", "\"of the second\"");
     assert!(client.hear().contains("of the second"));
+}
+
+#[test]
+fn a_channel_that_is_there_already_costs_no_further_subscription() {
+    let stream = StreamLimits { subscriptions_max: 3, ..UNPACED };
+    let hub = open_with(stream, HubOptions::default());
+    let mut client = connect(&hub);
+    for (channels, is_taken) in [
+        (r#"["bbo:A", "bbo:B"]"#, true),
+        (r#"["bbo:C", "bbo:D"]"#, false),
+        (r#"["bbo:A", "bbo:B", "bbo:C", "bbo:C"]"#, true),
+        (r#"["bbo:D"]"#, false),
+        (r#"["bbo:A", "bbo:C"]"#, true),
+    ] {
+        let answer = call(&mut client, "subscribe", channels);
+        assert_eq!(answer == SUCCESS, is_taken, "{channels}: {answer}");
+        assert_eq!(answer.contains("may have 3 subscriptions"), !is_taken, "{answer}");
+    }
+    assert_eq!(hub.watched(["v1 bbo:C", "v1 bbo:D"]), [true, false]);
 }
 
 #[test]

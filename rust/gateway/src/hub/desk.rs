@@ -77,6 +77,13 @@ impl Desk<'_> {
         self.core.subscriptions_max(self.place)
     }
 
+    /// Whether the connection is subscribed to a topic.
+    pub(super) fn is_subscribed(&mut self, name: &str) -> bool {
+        let Some(topic) = self.core.topics.find(name) else { return false };
+        let connection = self.core.connection(self.place);
+        connection.is_some_and(|open| open.subscriptions.iter().any(|mine| mine.topic == topic))
+    }
+
     /// How many more it may have.
     pub(super) fn subscriptions_left(&mut self) -> usize {
         let most = self.subscriptions_max();

@@ -2,6 +2,8 @@
 //!
 //! Requests and answers look as the original's; what is told is numbered, see [`super::numbered`].
 
+use std::collections::HashSet;
+
 use viabtc_wire::envelope::read_envelope;
 use viabtc_wire::json::{Rules, Value, read_array, read_object, write_string};
 use viabtc_wire::methods::ErrorCode;
@@ -136,7 +138,10 @@ fn subscribe(desk: &mut Desk<'_>, params: &[Value<'_>]) -> Result<Begun, Refused
         _ => Err(wrong("channels: texts, or objects to go on from where one stood")),
     });
     let wanted = wanted.collect::<Result<Vec<_>, Refused>>()?;
-    if wanted.len() > desk.subscriptions_left() {
+    // What is subscribed to already, or named twice, costs nothing more.
+    let names: HashSet<&str> = wanted.iter().map(|((topic, _), _)| topic.as_str()).collect();
+    let new = names.into_iter().filter(|topic| !desk.is_subscribed(topic)).count();
+    if new > desk.subscriptions_left() {
         let most = desk.subscriptions_max();
         let problem = format!("a connection may have {most} subscriptions");
         return Err((ErrorCode::InvalidArgument, problem));
