@@ -63,6 +63,8 @@ class LogFile:
         self._looked_s = 0.0
         self._opened: Callable[[int], object] | None = None
         self._open(self._name_now())
+        # What a stop over the moment of removal left behind.
+        self._remove_old()
 
     def write(self, text: str) -> None:
         """Appends a text, which is whole lines."""
@@ -97,7 +99,9 @@ class LogFile:
             self._remove_old()
         elif self._size >= self._rotation.bytes_max > 0:
             self._shut()
-            self._shift_names()
+            # Another process that writes there, such as the watch, may have shifted it since.
+            if self._is_full(name):
+                self._shift_names()
             self._open(name)
         elif time.monotonic() - self._looked_s >= _LOOK_S:
             self._looked_s = time.monotonic()
@@ -126,6 +130,11 @@ class LogFile:
             os.close(self._fd)
             self._fd = None
 
+    def _is_full(self, name: Path) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return name.stat().st_size >= self._rotation.bytes_max
+        return False
+
     def _shift_names(self) -> None:
         """`x.log` becomes `x.log.1`, which becomes `x.log.2`; the last one goes."""
         count = self._rotation.count
@@ -146,16 +155,18 @@ class LogFile:
 
     def _remove_old(self) -> None:
         """Removes files older than `keep` periods, also those that a stop left behind."""
-        if self._rotation.keep == 0:
+        if self._rotation.keep == 0 or self._rotation.shift == "size":
             return
         form, period = _PERIODS[self._rotation.shift]
         oldest = (self._now() - self._rotation.keep * period).strftime(form)
         base = Path(self._path)
         pattern = re.compile(re.escape(base.name) + r"\.(\d+)\.log(\.\d+)?")
-        for file in base.parent.iterdir():
-            found = pattern.fullmatch(file.name)
-            if found and len(found[1]) == len(oldest) and found[1] <= oldest:
-                file.unlink(missing_ok=True)
+        # What may not be removed is no reason not to write.
+        with contextlib.suppress(OSError):
+            for file in base.parent.iterdir():
+                found = pattern.fullmatch(file.name)
+                if found and len(found[1]) == len(oldest) and found[1] <= oldest:
+                    file.unlink(missing_ok=True)
 
 
 class LogSocket:

@@ -141,6 +141,28 @@ def test_a_full_file_is_shifted_and_so_many_stay(tmp_path: Path, count: int, kep
         assert (tmp_path / "x.log.1").read_text() == "number 4\n"
 
 
+def test_of_two_processes_that_share_a_file_one_shifts_it(tmp_path: Path) -> None:
+    rotation = Rotation(bytes_max=20)
+    service = LogFile(str(tmp_path / "x"), rotation)
+    service.write("twenty bytes of it .\n")
+    # A file that is full is all that it knows; the service has begun another since.
+    watch = LogFile(str(tmp_path / "x"), rotation)
+    service.write("first of the next\n")
+    watch.write("second\n")
+    assert (tmp_path / "x.log").read_text() == "first of the next\nsecond\n"
+    assert (tmp_path / "x.log.1").read_text() == "twenty bytes of it .\n"
+    assert not (tmp_path / "x.log.2").exists()
+
+
+def test_what_a_stop_left_behind_goes_at_the_start(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 9, 12).astimezone()
+    for day in (1, 6, 7, 8):
+        (tmp_path / f"x.2026010{day}.log").touch()
+    LogFile(str(tmp_path / "x"), Rotation(shift="day", keep=2), now=lambda: now)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["x.20260108.log", "x.20260109.log"]
+
+
 def test_files_named_by_their_day_go_after_so_many(tmp_path: Path) -> None:
     now = [datetime(2026, 1, 1, 12).astimezone()]
     (tmp_path / "other.20200101.log").touch()
