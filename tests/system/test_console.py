@@ -1,5 +1,6 @@
 """The operator's console, byte by byte, as `spec/cli.md` shows it."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.processes import Reserved, Server, start_matchengine
+from harness.processes import Reserved, Server, start, start_matchengine
 from harness.rpc import Client
 
 UPDATE, PUT_LIMIT = 102, 201
@@ -197,6 +198,32 @@ def test_a_line_too_long_ends_the_connection(engine: Server) -> None:
     other = Terminal(engine)
     assert other.ask("help")
     other.close()
+
+
+def test_it_listens_on_a_unix_socket_as_well(tmp_path: Path, golden_config: dict[str, Any]) -> None:
+    path = tmp_path / "cli.sock"
+    # What a kill left behind is not in the way.
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    control = Reserved()
+    settings = {
+        **golden_config,
+        "log": {"path": str(tmp_path / "matchengine"), "flag": "fatal,error"},
+        "svr": {**golden_config["svr"], "bind": "tcp@127.0.0.1:0"},
+        "cli": f"stream@{path}",
+        "viabtc": {"data": str(tmp_path / "data"), "control": control.place},
+    }
+    file = tmp_path / "matchengine.json"
+    file.write_text(json.dumps(settings))
+    arguments, output = ["matchengine", str(file)], tmp_path / "matchengine.out"
+    server = start(arguments, output, f"http://{control.place}", {"control": control})
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(path))
+        connection.sendall(b"help\n")
+        assert connection.recv(100) == b"balance\nmakeslice\nstatus\nmarket\n"
+    assert path.stat().st_mode & 0o777 == 0o660
+    assert server.stop() == 0, server.said()
 
 
 def test_a_slice_is_made_beside_the_engine(engine: Server, terminal: Terminal) -> None:

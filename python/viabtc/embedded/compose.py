@@ -112,7 +112,7 @@ class ExchangePart(run.Part):
             "JSON-RPC over HTTP": f"http://{self.door.addresses[0].partition('@')[2]}/",
             "websocket": f"ws://{self.hub.hub.addresses[0].partition('@')[2]}/",
             "binary RPC": self.engine.rpc.addresses[0],
-            "console": _shown(self.engine.console) if self.engine.console else "off",
+            "console": _shown(self.engine.console),
         }
 
 
@@ -232,7 +232,9 @@ def _markets(engine: _core.Engine) -> list[str]:
     return [market["name"] for market in reply["result"]]
 
 
-def _shown(place: Place) -> str:
+def _shown(place: Place | str | None) -> str:
+    if place is None or isinstance(place, str):
+        return place or "off"
     return f"{place[0]}:{place[1]}"
 
 

@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
+from viabtc.protocol.addresses import Place
 from viabtc.protocol.console import LINE_BYTES_MAX, read_number, split_line
 
 MARKET_LIST: Final = 307
 MARKET_SUMMARY: Final = 308
 _USER_MAX: Final = 2**32
+
+_SOCKET_MODE: Final = 0o660
+"""The original's is open to everybody on the machine."""
 
 _BALANCES: Final = "{:<10} {:<16} {:<10} {}"
 _SUMMARY: Final = "{:<16} {:<30} {:<10} {:<30} {:<10} {:<30}"
@@ -137,8 +142,8 @@ def _summary_row(asset: dict[str, Any]) -> str:
     )
 
 
-async def serve_console(console: Console, host: str, port: int) -> asyncio.Server:
-    """Opens the console's port.
+async def serve_console(console: Console, place: Place | str) -> asyncio.Server:
+    """Opens the console's port, or its UNIX socket, which only our user and group may use.
 
     Raises:
         OSError: the address cannot be used.
@@ -157,4 +162,9 @@ async def serve_console(console: Console, host: str, port: int) -> asyncio.Serve
                 await writer.drain()
         writer.close()
 
-    return await asyncio.start_server(talk, host, port, limit=LINE_BYTES_MAX)
+    if isinstance(place, str):
+        # A socket that is in the way is removed, as the original does.
+        server = await asyncio.start_unix_server(talk, place, limit=LINE_BYTES_MAX)
+        Path(place).chmod(_SOCKET_MODE)  # noqa: ASYNC240
+        return server
+    return await asyncio.start_server(talk, *place, limit=LINE_BYTES_MAX)

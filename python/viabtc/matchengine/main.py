@@ -50,7 +50,7 @@ class EnginePart(run.Part):
     ) -> None:
         self.engine = engine
         self.rpc = rpc
-        self.console: Place | None = None
+        self.console: Place | str | None = None
         """Where it listens, if there is one."""
         self.projections: dict[str, Projection] = {}
         self.awaited: Projection | None = None
@@ -155,7 +155,7 @@ def start_engine(settings: EngineSettings, shared: SharedLog | None = None) -> _
 async def open_engine(
     settings: EngineSettings,
     rpc: RpcSettings,
-    console: Place | None,
+    console: Place | str | None,
     log: Any,
     shared: SharedLog | None = None,
 ) -> AsyncIterator[EnginePart]:
@@ -164,7 +164,7 @@ async def open_engine(
     Args:
         settings: Of the engine.
         rpc: Of its port.
-        console: None for no console.
+        console: Where it listens, a path for a UNIX socket; None for no console.
         log: Of the service.
         shared: A log that the engine continues before a port is open.
 
@@ -200,17 +200,19 @@ async def open_engine(
         yield part
 
 
-async def _open_console(console: Console, place: Place, stack: contextlib.AsyncExitStack) -> Place:
-    host, port = place
+async def _open_console(
+    console: Console, place: Place | str, stack: contextlib.AsyncExitStack
+) -> Place | str:
     try:
-        server = await serve_console(console, host, port)
+        server = await serve_console(console, place)
     except OSError as error:
+        where = place if isinstance(place, str) else f"{place[0]}:{place[1]}"
         raise StartFailure(
-            f"cannot listen on {host}:{port} for the console: {error.strerror}",
-            "stop the process that listens there, or choose another address",
+            f"cannot listen on {where} for the console: {error.strerror}",
+            "stop the process that listens there, or change cli",
         ) from error
     stack.callback(server.close)
-    name: tuple[str, int] = server.sockets[0].getsockname()
+    name: Place | str = server.sockets[0].getsockname()
     return name
 
 

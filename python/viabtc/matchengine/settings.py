@@ -70,7 +70,8 @@ class MatchengineSettings:
     common: Common
     engine: EngineSettings
     rpc: RpcSettings
-    console: Place | None
+    console: Place | str | None
+    """A path for a UNIX socket."""
     brokers: str
     """Kafka brokers, `HOST:PORT` separated by commas; empty for no topics."""
     databases: Databases | None
@@ -101,7 +102,7 @@ def read_matchengine(path: Path) -> tuple[MatchengineSettings, Findings]:
 def _read(root: Section, data: dict[str, Any], path: Path) -> MatchengineSettings:
     common = read_common(root, CONTROL)
     root.leave("debug", "assets", "markets")
-    console = root.place("cli")
+    console = root.listener("cli")
     brokers = root.text("brokers", "")
     server = root.section("svr")
     databases = _read_databases(root)

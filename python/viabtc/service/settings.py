@@ -180,6 +180,14 @@ class Section:
         self._note_exposure(name, f"{place[0]}:{place[1]}")
         return place
 
+    def listener(self, name: str) -> Place | str | None:
+        """As `place`, or the path of `stream@/PATH`."""
+        value = self.data.get(name)
+        if isinstance(value, str) and is_address(value, ("stream",)):
+            self.leave(name)
+            return value.partition("@")[2]
+        return self.place(name)
+
     def remote_place(self, name: str, default: object = REQUIRED) -> Place:
         """`HOST:PORT` of another process; the host may be a name."""
         right = "HOST:PORT"

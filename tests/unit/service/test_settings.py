@@ -101,6 +101,7 @@ def test_files_of_the_original_are_read(tmp_path: Path) -> None:
         ("svr.max_pkg_size", 10240.0, "svr.max_pkg_size is 10240.0"),
         ("svr.heartbeat_check", 1, "svr.heartbeat_check is 1; right would be: true or false"),
         ("cli", "7317", "HOST:PORT with a numeric IPv4 host"),
+        ("cli", "stream@", "HOST:PORT with a numeric IPv4 host"),
         ("alert.addr", "127.0.0.1", "alert.addr"),
         ("assets.0.prec_save", "12", "prec_save"),
         ("markets.0.stock.name", "XBT", "XBT"),
