@@ -22,18 +22,21 @@ $(VENV)/bin/maturin:
 	$(VENV)/bin/pip install --quiet 'maturin>=1.11,<2'
 
 $(VENV)/built: $(VENV)/bin/maturin pyproject.toml $(RUST)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --quiet --release
+	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --quiet --release
 	touch $@
 
-# The chart library of the page, from its package; nothing of it is committed.
+# What the page and the API's documentation are drawn with, from packages; nothing of it is committed.
 $(PAGE): package.json package-lock.json
 	@command -v npm > /dev/null || { echo "the page needs npm (Node.js 20 or newer)"; exit 1; }
-	npm ci --silent --no-audit --no-fund
+	npm ci --silent --no-audit --no-fund --ignore-scripts
 	mkdir -p $(@D)
-	cp node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.js $@
+	cp node_modules/swagger-ui-dist/swagger-ui.css node_modules/swagger-ui-dist/swagger-ui-bundle.js $(@D)
+	cp node_modules/swagger-ui-dist/LICENSE $(@D)/swagger-ui.LICENSE
+	cp node_modules/swagger-ui-dist/NOTICE $(@D)/swagger-ui.NOTICE
 	cp node_modules/lightweight-charts/LICENSE $(@D)/lightweight-charts.LICENSE
+	cp node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.js $@
 
-# What of the page's library is in the wheel; that of the compiled module is made with it.
+# What of the page's libraries is in the wheel; that of the compiled module is made with it.
 $(SBOM): package.json package-lock.json
 	mkdir -p $(@D)
 	npm sbom --package-lock-only --omit dev --sbom-format cyclonedx > $@.new

@@ -28,6 +28,7 @@ def test_the_wheel_is_for_any_linux_and_any_python_from_3_11_on(wheel: Path) -> 
         names = files.namelist()
     assert "viabtc/_core.abi3.so" in names
     assert "viabtc/rest/page/vendor/lightweight-charts.js" in names
+    assert "viabtc/rest/page/vendor/swagger-ui-bundle.js" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if "test" in name.lower() or name.endswith(".rs")]
 
@@ -41,11 +42,11 @@ def test_it_says_what_it_is_made_of(wheel: Path) -> None:
     parts = [part for document in documents for part in document["components"]]
     versions = {part["name"]: part["version"] for part in parts}
     locked = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
-    charts = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    page = json.loads((ROOT / "package-lock.json").read_text())["packages"]
     for name in ("pyo3", "mio", "serde_json"):
         assert versions[name] in {row["version"] for row in locked if row["name"] == name}
-    library = "lightweight-charts"
-    assert versions[library] == charts[f"node_modules/{library}"]["version"]
+    for library in ("lightweight-charts", "swagger-ui-dist"):
+        assert versions[library] == page[f"node_modules/{library}"]["version"]
     # What only tests need is not in it.
     assert not {"proptest", "tempfile"} & versions.keys()
     assert all(part["licenses"] for part in parts)

@@ -1,6 +1,6 @@
 """The page in a real Chromium: trading, other windows, a phone, an exchange that goes and comes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from harness.places import ROOT
 from harness.processes import Reserved, Server, spawn
 from harness.rpc import Client
 from viabtc.contract.methods import BY_NAME
+from viabtc.service.tokens import open_tokens
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -49,6 +50,11 @@ class Demonstration:
     @property
     def address(self) -> str:
         return f"http://{self._rest.place}/"
+
+    @property
+    def tokens(self) -> Mapping[str, str]:
+        """By name."""
+        return open_tokens(self._directory / "data" / "tokens").by_name
 
     def start(self) -> Server:
         """Starts it, again after an end, and waits until it serves."""
@@ -301,7 +307,37 @@ def test_nothing_is_cut_off_at_any_width(window: Window) -> None:
         assert page.evaluate(CUT_OFF) == [], width
 
 
-def test_the_chart_library_is_built_in() -> None:
-    library = ROOT / "python" / "viabtc" / "rest" / "page" / "vendor" / "lightweight-charts.js"
-    assert library.exists()
-    assert library.with_suffix(".LICENSE").exists()
+def test_an_order_is_placed_from_the_documentation(
+    browser: Browser, demonstration: Demonstration
+) -> None:
+    """With its own example, under a token that the visitor gives; nothing comes from elsewhere."""
+    page = browser.new_page()
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{demonstration.address}docs")
+    page.click("button.authorize")
+    page.fill(".auth-container input", demonstration.tokens["user-1"])
+    page.click(".auth-container .authorize")
+    page.click(".auth-container .btn-done")
+    place = page.locator(".opblock", has_text="Place an order").first
+    place.locator(".opblock-summary-control").click()
+    place.locator(".try-out__btn").click()
+    place.locator(".execute").click()
+    status = place.locator(".live-responses-table .response-col_status").last
+    expect(status).to_contain_text("201")
+    expect(place.locator(".live-responses-table")).to_contain_text('"price": "2950"')
+    page.close()
+    assert errors == []
+    assert [url for url in asked if not url.startswith((demonstration.address, "data:"))] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["lightweight-charts.js", "swagger-ui-bundle.js", "swagger-ui.css"]
+)
+def test_a_library_is_built_in(name: str) -> None:
+    vendor = ROOT / "python" / "viabtc" / "rest" / "page" / "vendor"
+    assert (vendor / name).exists()
+    licence = name.partition(".")[0].removesuffix("-bundle")
+    assert (vendor / f"{licence}.LICENSE").exists()

@@ -107,7 +107,6 @@ ROWS: Final = (
     Row("GET", "/", PUBLIC),
     Row("GET", "/page.json", PUBLIC),
     Row("GET", "/docs", PUBLIC),
-    Row("GET", "/docs/oauth2-redirect", PUBLIC),
     Row("GET", AUTH, PUBLIC),
     api("GET", "/openapi.json", PUBLIC),
     api("GET", "/time", PUBLIC),

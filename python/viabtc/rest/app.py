@@ -24,7 +24,7 @@ def build_app(desk: Desk, tokens: Tokens, audit: AuditLog, page: PageSettings) -
         description="Amounts and prices are decimal texts, times are microseconds. "
         "Errors carry a stable `code`.",
         openapi_url=f"{PREFIX}/openapi.json",
-        docs_url="/docs",
+        docs_url=None,  # The framework's would load its program from elsewhere.
         redoc_url=None,
         # Nobody exports any; each request would look several times whether somebody does.
         telemetry={"tracing": False, "metrics": False, "logs": False},

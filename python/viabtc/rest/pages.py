@@ -1,4 +1,4 @@
-"""The page at `/` and what it needs to know."""
+"""The page at `/`, what it needs to know, and the documentation at `/docs`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _POLICY: Final = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:;"
     " style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 )
-"""Nothing from elsewhere; the chart's library styles its own elements."""
+"""Nothing from elsewhere; the libraries style their own elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,16 @@ class PageSettings:
 
 
 def add_page(app: FastAPI, settings: PageSettings) -> None:
-    """Serves the page."""
+    """Serves the page and the documentation."""
+    policy = {"Content-Security-Policy": _POLICY}
 
     @app.get("/", include_in_schema=False)
     async def index(_: Request) -> Response:
-        return FileResponse(FOLDER / "index.html", headers={"Content-Security-Policy": _POLICY})
+        return FileResponse(FOLDER / "index.html", headers=policy)
+
+    @app.get("/docs", include_in_schema=False)
+    async def documentation(_: Request) -> Response:
+        return FileResponse(FOLDER / "docs.html", headers=policy)
 
     @app.get("/page.json", include_in_schema=False)
     async def page() -> dict[str, Any]:
