@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness.box import make_wheels
 from harness.configs import three_markets
 from harness.mariadb import Mariadb, make_schema
 from harness.places import shared
 from harness.processes import Server, end_leftovers, start_exchange
+
+# On a busy machine any example may take any time: that is no failure.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_unconfigure() -> None:
