@@ -263,7 +263,7 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
     }
 
     /// The order behind a handle.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, handle: Handle) -> Resting<P, A, &T> {
         let slot = self.slots.get(handle.0);
         assert!(slot.level != NONE, "a handle names a resting order");

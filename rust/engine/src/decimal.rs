@@ -157,6 +157,7 @@ impl Decimal {
     }
 
     /// The units of 10^-scale in this number, cut toward zero; saturates at the integer's limits.
+    #[inline]
     pub fn units_floor(self, scale: u8) -> i128 {
         match scale.cmp(&self.scale) {
             Ordering::Equal => self.coefficient,
@@ -170,6 +171,7 @@ impl Decimal {
     }
 
     /// As [`Decimal::units_floor`], but a cut remainder counts as one more unit (for non-negative numbers).
+    #[inline]
     pub fn units_ceil(self, scale: u8) -> i128 {
         let floor = self.units_floor(scale);
         let is_exact = scale >= self.scale

@@ -510,7 +510,7 @@ impl Ledger {
 impl Account {
     fn pay(&mut self, totals: &mut AssetTotals, fee: Decimal, scale: u8) {
         let lost = fee.units_ceil(scale);
-        let is_exact = fee.units_floor(scale) == lost;
+        let is_exact = scale >= fee.scale || fee.units_floor(scale) == lost;
         assert!(self.available >= lost, "a fee is smaller than what was received");
         self.available -= lost;
         totals.available -= lost;

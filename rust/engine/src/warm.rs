@@ -12,18 +12,19 @@ use crate::book::Handle;
 use crate::command::{Command, PlaceLimit};
 use crate::exchange::{Exchange, Market};
 use crate::ids::{MarketId, UserId};
+use crate::ledger::Hint;
 use crate::order::Side;
 use crate::resting::Kept;
 use crate::updates::UpdateKey;
 
 /// Commands that are read ahead together: enough to hide the time of a read behind the others, few enough
 /// that what was read is still in the nearest cache when it is used.
-pub const GROUP: usize = 16;
+pub const GROUP: usize = 24;
 
 /// Orders at the best end of a side that are asked for when a command of the group may take from it. Those
 /// that are left after the group are near already when the next one comes: only those are awaited that
 /// moved up since.
-const MAKERS: usize = 6;
+const MAKERS: usize = 4;
 
 /// What is known so far of one command.
 #[derive(Clone, Copy)]
@@ -76,13 +77,20 @@ impl<'exchange> Makers<'exchange> {
     }
 }
 
+/// Whether the command makes an order.
+const fn is_placing(command: &Command) -> bool {
+    matches!(command, Command::PlaceLimit(_) | Command::PlaceMarket(_) | Command::PlaceOnce(_))
+}
+
 impl Exchange {
     /// Asks memory for what the first [`GROUP`] of these commands will need. To be called before they are
     /// applied; leaving it out changes nothing but the time.
     pub fn warm<'command>(&self, commands: impl Iterator<Item = &'command Command> + Clone) {
         let commands = commands.take(GROUP);
         let mut leads = [Lead::Nothing; GROUP];
-        for (command, order) in commands.clone().zip(self.counters.last_order + 1..) {
+        let mut order = self.counters.last_order;
+        for command in commands.clone() {
+            order += u64::from(is_placing(command));
             self.warm_indexes(command, order);
         }
         let mut makers = Makers::NONE;
@@ -99,16 +107,14 @@ impl Exchange {
         for (command, lead) in commands.clone().zip(&mut leads) {
             self.warm_linked(command, lead);
         }
-        makers.each(|_, _, _, kept| self.warm_accounts(kept.owner));
+        makers.each(|market, _, _, kept| self.warm_accounts(kept.owner, market));
         for (command, lead) in commands.zip(&leads) {
-            if let (Command::CancelOrder(_), Lead::Owner(place)) = (command, lead) {
-                self.warm_accounts(*place);
-            }
+            self.warm_last(command, *lead);
         }
     }
 
-    /// What a command's own words lead to: lines of the indexes, and the level of a price. `order` is about
-    /// the id that an order will get.
+    /// What a command's own words lead to: lines of the indexes, and the level of a price. `order` is the id
+    /// that an order will get when none before it is refused.
     fn warm_indexes(&self, command: &Command, order: u64) {
         match command {
             Command::PlaceLimit(place) => {
@@ -201,13 +207,15 @@ impl Exchange {
     fn warm_linked(&self, command: &Command, lead: &mut Lead) {
         match (command, *lead) {
             (Command::PlaceLimit(place), Lead::Owner(owner)) => {
-                self.warm_accounts(owner);
                 if let Some(market) = self.market(place.market) {
+                    self.warm_accounts(owner, market);
                     market.book.prefetch_order(self.open.at(owner).newest);
                 }
             }
             (Command::PlaceMarket(_) | Command::PlaceOnce(_), Lead::Owner(owner)) => {
-                self.warm_accounts(owner);
+                if let Some(market) = self.market(self.open.at(owner).market) {
+                    self.warm_accounts(owner, market);
+                }
             }
             (Command::CancelOrder(cancel), Lead::Order(handle)) => {
                 if let Some(market) = self.market(cancel.market)
@@ -221,6 +229,29 @@ impl Exchange {
         }
     }
 
+    /// Accounts: of cancelled orders, and those that the owners' records do not lead to.
+    fn warm_last(&self, command: &Command, lead: Lead) {
+        let (user, market) = match (command, lead) {
+            (Command::PlaceLimit(place), _) => (place.user, place.market),
+            (Command::PlaceMarket(place), _) => (place.user, place.market),
+            (Command::PlaceOnce(place), _) => place.owner(),
+            (Command::CancelOrder(cancel), Lead::Owner(_)) => (cancel.user, cancel.market),
+            _ => return,
+        };
+        let Some(market) = self.market(market) else { return };
+        let hints = match lead {
+            Lead::Owner(owner) => self.open.at(owner).hints,
+            _ => [Hint::NONE; 2],
+        };
+        for (hint, asset) in hints.into_iter().zip([market.config.base, market.config.quote]) {
+            if hint == Hint::NONE {
+                self.ledger.prefetch_guess(user, asset);
+            } else if matches!(command, Command::CancelOrder(_)) {
+                self.ledger.prefetch(hint);
+            }
+        }
+    }
+
     /// What taking an order out needs: its owner, its level, and the orders beside it in both lists.
     fn warm_taken_out(&self, market: &Market, handle: Handle, kept: &Kept) {
         self.open.prefetch(kept.owner);
@@ -229,10 +260,17 @@ impl Exchange {
         market.book.prefetch_order(kept.newer);
     }
 
-    fn warm_accounts(&self, owner: u32) {
-        let [base, quote] = self.open.at(owner).hints;
-        self.ledger.prefetch(base);
-        self.ledger.prefetch(quote);
+    /// The accounts of an owner, or where they are looked up when the record does not know.
+    fn warm_accounts(&self, owner: u32, market: &Market) {
+        let owner = self.open.at(owner);
+        let assets = [market.config.base, market.config.quote];
+        for (hint, asset) in owner.hints.into_iter().zip(assets) {
+            if hint == Hint::NONE {
+                self.ledger.prefetch_index(owner.user, asset);
+            } else {
+                self.ledger.prefetch(hint);
+            }
+        }
     }
 
     fn market(&self, market: MarketId) -> Option<&Market> {
