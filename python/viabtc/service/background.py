@@ -75,13 +75,16 @@ def _watch(service: "Service[HasCommon]", path: Path, written: logs.Logs) -> int
             return run.main(service, path, has_terminal=False)
         except (SettingsError, StartFailure) as error:
             print(error, file=sys.stderr, flush=True)
-            written.log.critical("the service cannot start", reason=str(error))
+            # An alert a second would say nothing new.
+            write = written.log.warning if watched.is_repeating else written.log.critical
+            write("the service cannot start", reason=str(error))
             return EXIT_FAULT
 
     def ready(pid: int) -> None:
         written.log.info("process is ready", process=pid, vip=True)
 
-    return Watch(serve, ready, written.log.critical).run()
+    watched = Watch(serve, ready, written.log.critical)
+    return watched.run()
 
 
 def _lock(path: Path, name: str) -> TextIO:

@@ -27,6 +27,9 @@ _PAUSE_MAX_S: Final = 1.0
 
 _SETTLED_S: Final = 1.0
 
+_REPORT_S: Final = 60.0
+"""Between two reports of a child that ends again and again: each is an alert."""
+
 _SET_PDEATHSIG: Final = 1
 """Of prctl(2)."""
 
@@ -41,7 +44,8 @@ class Watch:
     Args:
         serve: What the child does; its result is the child's exit code.
         ready: Gets the number of each process that says that it serves.
-        report: Gets a sentence for every end that nobody asked for.
+        report: Gets a sentence for an end that nobody asked for; of a child that ends again and
+            again once a minute.
     """
 
     def __init__(
@@ -54,6 +58,9 @@ class Watch:
         self._ready = ready
         self._report = report
         self._is_stopping = False
+        self._reported_s = float("-inf")
+        self.is_repeating = False
+        """Whether the child that is started now follows one that ended at its start."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         # The system chooses an abstract name; only what the child itself sends counts.
         self._socket.bind("")
@@ -63,15 +70,19 @@ class Watch:
     def run(self) -> int:
         """Watches; the exit code of the last child."""
         pause_s = _PAUSE_MIN_S
-        with _signals(self._note) as woken:
+        with self._socket, _signals(self._note) as woken:
             while True:
                 begun_s = time.monotonic()
                 pid = self._start()
                 code = self._until_ended(pid, woken)
                 if self._is_stopping or code == 0:
                     return max(code, 0)
-                self._report(f"process {pid} {_how(code)} and is started again")
-                is_settled = time.monotonic() - begun_s > _SETTLED_S
+                now_s = time.monotonic()
+                is_settled = now_s - begun_s > _SETTLED_S
+                if is_settled or not self.is_repeating or now_s - self._reported_s >= _REPORT_S:
+                    self._reported_s = now_s
+                    self._report(f"process {pid} {_how(code)} and is started again")
+                self.is_repeating = not is_settled
                 pause_s = _PAUSE_MIN_S if is_settled else min(2 * pause_s, _PAUSE_MAX_S)
                 select.select([woken], [], [], pause_s)
                 if self._is_asked_to_stop():
