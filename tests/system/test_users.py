@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from harness.processes import Server, start_accessws, start_exchange
 from harness.websocket import Client
 from viabtc.accessws.auth import Refused, Verdict, open_http_authenticator
+from viabtc.client import RefusedError, StreamClient
 from viabtc.contract.channels import PATH
 from viabtc.rest.sites import AUTH
 from viabtc.service.tokens import open_tokens
@@ -144,6 +145,41 @@ def test_an_open_websocket_ends_with_its_token_or_its_user(place: tuple[Server, 
             ends(server, path, method, second["token"], *more, end=disable)
             assert status(me, "POST", "/admin/users/62/enable", {}) == (200, "")
         assert other.result("server.ping") == "pong"
+
+
+def test_a_client_whose_token_ended_is_told_and_goes_on_with_what_is_everybodys(
+    place: tuple[Server, Path],
+) -> None:
+    server, _ = place
+    host, port = server.place("websocket")
+    with administrator(place) as me:
+        made(me, "/admin/users", {"id": 64, "name": ""})
+        wanted = {"user": 64, "scopes": ["read", "trade"], "label": "bot"}
+        token, kept = (made(me, "/admin/tokens", wanted) for _ in range(2))
+        funds = {"user": 64, "asset": "USDT", "reason": "gift", "reason_id": 64, "change": "100"}
+        made(me, "/admin/balance-updates", funds)
+
+        async def watch() -> None:
+            url = f"ws://{host}:{port}"
+            async with (
+                asyncio.timeout(DEADLINE_S),
+                StreamClient(url, token=token["token"]) as client,
+            ):
+                await client.subscribe("balances", "bbo:BTCUSDT")
+                heard = {(await anext(client)).channel for _ in range(2)}
+                assert heard == {"balances", "bbo:BTCUSDT"}
+                await asyncio.to_thread(me.delete, f"/admin/tokens/{token['id']}")
+                with pytest.raises(RefusedError, match="invalid token"):
+                    await anext(client)
+                with api(server, kept["token"]) as user:
+                    order = {**ORDER, "price": "2"}
+                    placed = await asyncio.to_thread(status, user, "POST", "/orders", order)
+                    assert placed == (201, "")
+                message = await anext(client)
+                assert message.channel == "bbo:BTCUSDT"
+                assert message.data["bid"] == ["2", "0.1"]
+
+        asyncio.run(watch())
 
 
 def test_in_front_of_an_auth_url_a_websocket_ends_with_its_token(

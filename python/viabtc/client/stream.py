@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from viabtc.client.book import Book
 from viabtc.client.errors import RefusedError, StreamError
-from viabtc.contract.channels import PATH
+from viabtc.contract.channels import CHANNELS, PATH
 
 MESSAGES_MAX: Final = 1_024
 """Messages that wait for who iterates; above it nothing is read from the server."""
@@ -147,7 +147,8 @@ class StreamClient:
         """The next message.
 
         Raises:
-            RefusedError: a channel turned out not to exist; it is not wanted any more.
+            RefusedError: a channel turned out not to exist, or the token ended: then private
+                channels are not wanted any more, and the others go on.
             StreamError: the client is closed.
         """
         if self._task is None:
@@ -204,12 +205,25 @@ class StreamClient:
 
     async def _greet_again(self, socket: ClientConnection) -> None:
         try:
-            await self._greet()
+            try:
+                await self._greet()
+            except RefusedError as error:
+                self._become_nobody()
+                await self._messages.put(error)
+                await self._greet()
         except RefusedError as error:
             await self._messages.put(error)
         except StreamError:
             # Without an answer nothing would come: another connection may do better.
             await socket.close()
+
+    def _become_nobody(self) -> None:
+        """Wants nothing any more that a token is needed for."""
+        self._token = None
+        for channel in list(self._standings):
+            kind = CHANNELS.get(channel.partition(":")[0])
+            if kind is not None and kind.is_private:
+                del self._standings[channel]
 
     def _wish(self, channel: str) -> Any:
         standing = self._standings[channel]
