@@ -689,6 +689,8 @@ def take_over(
     balances: Sequence[tuple[int, str, int, str]],
     orders: Sequence[tuple[int, int, int, int, int, str, Sequence[str]]],
     operations: Sequence[tuple[int, int, int, bytes]],
+    sequence: int = 0,
+    epoch_min: int = 0,
 ) -> dict[str, Any]:
     """Makes an empty directory's journal begin with an original's slice and the log behind it.
 
@@ -697,6 +699,8 @@ def take_over(
         orders: id, side, creation and last change in microseconds, user, market, texts of price,
             amount, taker_fee, maker_fee, left, deal_stock, deal_money, deal_fee.
         operations: number, time in microseconds, command, text of the parameters.
+        sequence: The last command of an engine of ours that was there before; 0 for none.
+        epoch_min: The least epoch of the journal.
 
     Returns:
         operlog_id, order_id, deal_id, digest, sums by asset, orders by market.

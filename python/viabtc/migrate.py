@@ -2,6 +2,9 @@
 
 The newest slice and the operation log behind it become the beginning of a journal. The histories
 stay where they are, and ours are added behind them; nothing of the original's is changed.
+
+Where an engine of ours was there before the original, the journal counts its commands behind that
+one's, so that positions in databases and numbers in topics go on.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from viabtc.edges.mysql import MysqlReader
 from viabtc.edges.store import StoreError
 from viabtc.matchengine.log import LogReader, Operation
 from viabtc.matchengine.settings import MatchengineSettings, read_matchengine
+from viabtc.matchengine.succession import find_earlier, go_on_behind
 from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
 
 _SHOWN: Final = 10
@@ -47,6 +51,7 @@ def migrate(path: Path) -> int:
 
 async def _migrate(settings: MatchengineSettings) -> int:
     assert settings.databases is not None  # noqa: S101 - the caller looked
+    earlier = await find_earlier(settings.databases)
     source = LogReader(MysqlReader(settings.databases.log, 1))
     try:
         slices = await source.slices()
@@ -63,7 +68,14 @@ async def _migrate(settings: MatchengineSettings) -> int:
         str(settings.engine.data),
         **piece,
         operations=[operation.row() for operation in operations],
+        sequence=earlier.sequence,
+        epoch_min=earlier.epoch + 1 if earlier.sequence else 0,
     )
+    if earlier.sequence:
+        await go_on_behind(settings.databases, earlier)
+        print(f"before     an engine of ours was there: goes on behind command {earlier.sequence}")
+        for name, count in earlier.lacking:
+            print(f"before     {name} lacks the last {count} commands of that engine")
     when = datetime.fromtimestamp(piece["time_us"] / 1e6, UTC).isoformat(timespec="seconds")
     print(f"slice      of {when}: {len(piece['orders'])} orders, {len(piece['balances'])} balances")
     print(f"log        {len(operations)} entries behind it, the last is {report['operlog_id']}")

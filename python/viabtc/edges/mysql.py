@@ -56,7 +56,10 @@ _SCHEMA: Final = b"""CREATE TABLE IF NOT EXISTS `viabtc_schema` (
 _PACKET_BYTES: Final = 1 << 20
 """Statements are sent together up to this size, below every server's `max_allowed_packet`."""
 
-_DATA_ERRORS: Final = frozenset((1048, 1062, 1264, 1265, 1292, 1366, 1406, 3988))
+_DUPLICATE: Final = 1062
+"""A number that is there already."""
+
+_DATA_ERRORS: Final = frozenset((1048, _DUPLICATE, 1264, 1265, 1292, 1366, 1406, 3988))
 """Errors of the data itself: repeating the statement repeats them."""
 
 
@@ -82,6 +85,8 @@ class Rendered:
     tables: Sequence[bytes]
     """Statements that make tables; each commits by itself, so they come before the others."""
     rows: Sequence[bytes]
+    is_numbered: bool = False
+    """Whether rows have numbers that nobody else gives."""
 
 
 Render = Callable[[Any], Rendered]
@@ -109,7 +114,7 @@ def operlog(content: Any) -> Rendered:
         table = time.strftime("operlog_%Y%m%d", time.localtime(time_us // 1_000_000)).encode()
         tables[b"CREATE TABLE IF NOT EXISTS `%s` LIKE `operlog_example`" % table] = None
         rows.append(b"INSERT INTO `%s` (`id`, `time`, `detail`) VALUES %s" % (table, values))
-    return Rendered(tuple(tables), rows)
+    return Rendered(tuple(tables), rows, is_numbered=True)
 
 
 async def connect(settings: MysqlSettings) -> asyncmy.Connection:
@@ -199,17 +204,27 @@ class MysqlProjection:
 
         Raises:
             DataError: the server refuses rows of it for what they hold; nothing was written.
+            FencedError: somebody else gave the numbers of its rows.
             StoreError: it was not written, or nobody knows, or the lease is lost.
         """
         connection = self._open()
         rendered = self._render(batch.content)
-        async with self._session(f"cannot write to {self._settings}") as limit:
-            await self._begin(connection, rendered, batch, after)
-            for packet in _packets(rendered.rows):
+        try:
+            async with self._session(f"cannot write to {self._settings}") as limit:
+                await self._begin(connection, rendered, batch, after)
+                for packet in _packets(rendered.rows):
+                    _extend(limit)
+                    await run_sql(connection, packet)
                 _extend(limit)
-                await run_sql(connection, packet)
-            _extend(limit)
-            await run_sql(connection, b"COMMIT")
+                await run_sql(connection, b"COMMIT")
+        except DataError as error:
+            cause = error.__cause__
+            is_given = isinstance(cause, MySQLError) and cause.args[0] == _DUPLICATE
+            if rendered.is_numbered and is_given:
+                # A commit of unknown fate is read back, so these are not ours.
+                problem = f"somebody else went on in {self._settings}: {error}"
+                raise FencedError(problem) from error
+            raise
 
     async def write_around(self, batch: Batch, after: Position) -> int:
         """As `write`, but statements that are refused for their data go to `viabtc_dead_letter`.

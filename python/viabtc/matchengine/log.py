@@ -90,11 +90,17 @@ class LogReader:
         self, after: int, last: int = 2**63 - 1
     ) -> AsyncIterator[list["Operation"]]:
         """Pages of the log behind the entry `after`, up to `last`, in its order."""
-        tables = await self._reader.fetch("SHOW TABLES LIKE %s", ("operlog\\_%",))
-        names = [name for (name,) in tables]
-        for name in sorted(name for name in names if re.fullmatch(r"operlog_\d{8}", name)):
+        for name in await self._days():
             async for page in self._pages(name, "`id`, `time`, `detail`", after, last):
                 yield [_operation(*row) for row in page]
+
+    async def last_id(self) -> int:
+        """The last entry of the log; 0 for none."""
+        for name in reversed(await self._days()):
+            ((last,),) = await self._reader.fetch(f"SELECT MAX(id) FROM `{name}`", ())  # noqa: S608
+            if last is not None:
+                return int(last)
+        return 0
 
     async def own_operations(self, after: int) -> list["Operation"]:
         """Commands of our own kinds behind the command `after`, in their order.
@@ -120,6 +126,11 @@ class LogReader:
             (before,),
         )
         return [KeptSettings(*row) for row in rows]
+
+    async def _days(self) -> list[str]:
+        """Tables of the log, oldest first."""
+        tables = await self._reader.fetch("SHOW TABLES LIKE %s", ("operlog\\_%",))
+        return sorted(name for (name,) in tables if re.fullmatch(r"operlog_\d{8}", name))
 
     async def _all(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         return [row async for page in self._pages(table, columns) for row in page]

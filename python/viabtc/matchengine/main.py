@@ -12,6 +12,7 @@ from viabtc.matchengine.console import Console, serve_console
 from viabtc.matchengine.databases import HISTORY, OPERLOG, open_projections
 from viabtc.matchengine.holder import open_holder
 from viabtc.matchengine.settings import (
+    Databases,
     EngineSettings,
     MatchengineSettings,
     RpcSettings,
@@ -20,6 +21,7 @@ from viabtc.matchengine.settings import (
 from viabtc.matchengine.shared_log import SharedLog, open_shared_log
 from viabtc.matchengine.slices import SlicePlace
 from viabtc.matchengine.snapshots import Slicing, Snapshots
+from viabtc.matchengine.succession import refuse_unknown_entries
 from viabtc.matchengine.topics import NAME as TOPICS
 from viabtc.matchengine.topics import open_topics
 from viabtc.matchengine.watch import Watch
@@ -158,6 +160,7 @@ async def open_engine(
     console: Place | str | None,
     log: Any,
     shared: SharedLog | None = None,
+    databases: Databases | None = None,
 ) -> AsyncIterator[EnginePart]:
     """Opens engine and ports; closing answers what was taken and seals the journal.
 
@@ -167,6 +170,7 @@ async def open_engine(
         console: Where it listens, a path for a UNIX socket; None for no console.
         log: Of the service.
         shared: A log that the engine continues before a port is open.
+        databases: Where the engine writes, if the journal alone says where it goes on.
 
     Raises:
         StartFailure: something cannot be opened.
@@ -177,6 +181,8 @@ async def open_engine(
         if shared is not None:
             with core_failures():
                 await shared.continue_engine(engine)
+        elif databases is not None:
+            await refuse_unknown_entries(databases, engine, log)
         if settings.durability == "async":
             log.warning("writes are acknowledged before they are on the disk", durability="async")
         with core_failures("svr"):
@@ -232,7 +238,10 @@ async def _open(settings: MatchengineSettings, log: Any) -> AsyncIterator[Engine
                 )
             )
         part = await stack.enter_async_context(
-            open_engine(settings.engine, settings.rpc, settings.console, log, shared)
+            open_engine(
+                *(settings.engine, settings.rpc, settings.console, log, shared),
+                databases=settings.databases,
+            )
         )
         data = settings.engine.data
         if settings.brokers:

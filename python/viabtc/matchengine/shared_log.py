@@ -22,6 +22,7 @@ from viabtc.edges.store import HeldError, Holder, Position, StoreError
 from viabtc.matchengine.databases import OPERLOG
 from viabtc.matchengine.log import KeptSettings, LogReader
 from viabtc.matchengine.settings import Databases, EngineSettings
+from viabtc.matchengine.succession import REMEDY
 from viabtc.service.failure import StartFailure
 
 _WAIT_S: Final = LEASE_S + 1
@@ -52,7 +53,8 @@ class SharedLog:
 
         Raises:
             StartError: the log does not continue the journal.
-            StartFailure: the log cannot be read, or lacks commands that were acknowledged.
+            StartFailure: the log cannot be read, lacks commands that were acknowledged, or has
+                entries that no engine of ours wrote.
         """
         before: int = engine.recovery["sequence"]
         sequence = before
@@ -64,6 +66,13 @@ class SharedLog:
                     while own and own[0].id < operation.id:
                         rows.append(own.popleft().row())
                     rows.append(operation.row())
+                if sequence + len(rows) > self.position.sequence:
+                    # Ours move the position in the transaction that writes them.
+                    raise StartFailure(
+                        f"the operation log goes on behind command {self.position.sequence}, the"
+                        " last one that an engine of ours wrote: an original went on from there",
+                        REMEDY,
+                    )
                 sequence = await asyncio.to_thread(engine.redo, rows)
             if own:
                 rest = [operation.row() for operation in own]

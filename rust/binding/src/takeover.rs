@@ -31,7 +31,8 @@ pub(crate) type OrderRow = (u64, u8, i64, i64, u32, String, [String; 8]);
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
 #[pyo3(signature = (
-    config, directory, *, time_us, last_order, last_deal, operlog_id, balances, orders, operations
+    config, directory, *, time_us, last_order, last_deal, operlog_id, balances, orders, operations,
+    sequence = 0, epoch_min = 0
 ))]
 pub(crate) fn take_over<'py>(
     py: Python<'py>,
@@ -44,6 +45,8 @@ pub(crate) fn take_over<'py>(
     balances: Vec<BalanceRow>,
     orders: Vec<OrderRow>,
     operations: Vec<(u64, i64, u32, Vec<u8>)>,
+    sequence: u64,
+    epoch_min: u64,
 ) -> PyResult<Bound<'py, PyDict>> {
     let config = read_config(config).map_err(errors::config)?.config;
     let counters = [last_order, last_deal, operlog_id];
@@ -54,9 +57,10 @@ pub(crate) fn take_over<'py>(
         let mut exchange = put_together(config, &found)?;
         redo(&mut exchange, &names, &operations)
             .map_err(|error| unusable("the log does not continue the slice", &error))?;
-        exchange.begin_anew();
+        exchange.begin_behind(sequence);
         exchange.audit().map_err(|violation| unusable("the state is not sound", &violation))?;
-        begin_journal(&directory, &exchange, now()).map_err(|error| errors::start(&error))?;
+        begin_journal(&directory, &exchange, now(), epoch_min)
+            .map_err(|error| errors::start(&error))?;
         Ok::<Exchange, PyErr>(exchange)
     })?;
     report(py, &exchange)

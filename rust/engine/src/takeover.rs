@@ -45,11 +45,16 @@ impl Exchange {
         })
     }
 
-    /// Counts commands and events anew: the state is where a new journal begins. Ids go on.
-    pub fn begin_anew(&mut self) {
-        self.counters.sequence = 0;
-        self.counters.balance_events = 0;
-        self.counters.order_events = 0;
+    /// Counts commands behind `sequence`: the state is where a new journal begins. Ids go on.
+    ///
+    /// Where an engine of ours has been before, `sequence` is its last command, and events are counted
+    /// from numbers that it cannot have reached: a command makes one event of balances at most, and one
+    /// of orders beside those of its deals.
+    pub fn begin_behind(&mut self, sequence: u64) {
+        let deals = if sequence == 0 { 0 } else { self.counters.last_deal };
+        self.counters.sequence = sequence;
+        self.counters.balance_events = sequence;
+        self.counters.order_events = sequence + deals;
     }
 }
 

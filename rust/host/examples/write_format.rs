@@ -154,8 +154,8 @@ fn take_over(from: &Path, directory: &Path) {
     let host = start(from);
     trade(&host);
     let mut exchange: Exchange = host.inspect(Clone::clone).expect("it runs");
-    exchange.begin_anew();
-    begin_journal(directory, &exchange, clock()).expect("a journal begins");
+    exchange.begin_behind(0);
+    begin_journal(directory, &exchange, clock(), 0).expect("a journal begins");
     drop(host);
     let host = start(directory);
     call(&host, 102, r#"[1, "BTC", "deposit", 2, "1", {}]"#);

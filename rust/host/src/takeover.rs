@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use viabtc_engine::{Command, Events, Exchange, Stamp, Time};
-use viabtc_journal::{Journal, Options, SnapshotWriter, inspect};
+use viabtc_journal::{Directory, Journal, Options, SnapshotWriter, inspect};
 use viabtc_wire::changes::is_own;
 use viabtc_wire::request::{Names, Request, decode};
 
@@ -103,22 +103,72 @@ impl Operation {
 /// # Errors
 /// When there is a journal, when the bytes are no state, and when files cannot be used.
 pub fn install_state(directory: &Path, state: &[u8]) -> Result<(u64, u64), StartError> {
-    let storage = open_directory(directory)?;
-    let used = || StartError::Used { path: directory.display().to_string() };
-    if inspect(&storage, u64::MAX - 1, &mut |_, _, _| true)?.segments > 0 {
-        return Err(used());
-    }
+    let storage = open_unused(directory)?;
     let State { exchange, .. } = Replay::from_snapshot(&mut &state[..])?
         .finish()?
         .ok_or_else(|| RecoveryError::Snapshot("it holds no state".to_owned()))?;
+    begin_behind_snapshot(&storage, &exchange, state, options(exchange.time().0))?;
+    Ok((exchange.sequence(), exchange.digest()))
+}
+
+/// Makes the journal of `directory`, which must not hold one, begin with a state, with an epoch of
+/// `epoch_min` at least.
+///
+/// # Errors
+/// When there is a journal, and when files cannot be used.
+pub fn begin_journal(
+    directory: &Path,
+    exchange: &Exchange,
+    now: i64,
+    epoch_min: u64,
+) -> Result<(), StartError> {
+    let storage = open_unused(directory)?;
+    let options = Options { epoch_min, ..options(now.max(exchange.time().0)) };
+    let time = options.time;
+    let mut state = Vec::new();
+    write_state(exchange, exchange.config(), &mut |piece| state.extend_from_slice(piece));
+    if exchange.sequence() > 0 {
+        return begin_behind_snapshot(&storage, exchange, &state, options);
+    }
+    let mut journal = Journal::open(&storage, options, 0, &mut |_, _, _| true)?.journal;
+    let mut pieces = state.chunks(PIECE_BYTES).peekable();
+    while let Some(piece) = pieces.next() {
+        let first = if pieces.peek().is_none() { STATE_ENDS } else { STATE_GOES_ON };
+        let payload = [&[first], piece].concat();
+        if journal.needs_rotation(payload.len()) {
+            journal.rotate(0)?;
+        }
+        journal.append(KIND_STATE, 0, time, &payload)?;
+        journal.commit()?;
+    }
+    journal.seal(exchange.digest(), time)?;
+    Ok(())
+}
+
+/// Commands before the state's are in no journal: it begins behind a snapshot.
+fn begin_behind_snapshot(
+    storage: &Directory,
+    exchange: &Exchange,
+    state: &[u8],
+    options: Options,
+) -> Result<(), StartError> {
     let sequence = exchange.sequence();
-    let mut writer = SnapshotWriter::begin(&storage, sequence)?;
+    let mut writer = SnapshotWriter::begin(storage, sequence)?;
     writer.write(state)?;
     writer.finish()?;
-    let options = Options { begins_after: sequence, ..options(exchange.time().0) };
-    let mut journal = Journal::open(&storage, options, sequence, &mut |_, _, _| true)?.journal;
+    let options = Options { begins_after: sequence, ..options };
+    let mut journal = Journal::open(storage, options, sequence, &mut |_, _, _| true)?.journal;
     journal.seal(exchange.digest(), journal.time())?;
-    Ok((sequence, exchange.digest()))
+    Ok(())
+}
+
+/// A directory without a journal.
+fn open_unused(directory: &Path) -> Result<Directory, StartError> {
+    let storage = open_directory(directory)?;
+    if inspect(&storage, u64::MAX - 1, &mut |_, _, _| true)?.segments > 0 {
+        return Err(StartError::Used { path: directory.display().to_string() });
+    }
+    Ok(storage)
 }
 
 /// Of a journal that is only begun here.
@@ -132,37 +182,4 @@ fn options(time: i64) -> Options {
         epoch_min: 0,
         begins_after: 0,
     }
-}
-
-/// Makes the journal of `directory`, which must not hold one, begin with a state.
-///
-/// # Errors
-/// When there is a journal, and when files cannot be used.
-pub fn begin_journal(directory: &Path, exchange: &Exchange, now: i64) -> Result<(), StartError> {
-    let storage = open_directory(directory)?;
-    let options = options(now.max(exchange.time().0));
-    let time = options.time;
-    let mut is_used = false;
-    let recovered = Journal::open(&storage, options, 0, &mut |_, _, _| {
-        is_used = true;
-        false
-    });
-    if is_used {
-        return Err(StartError::Used { path: directory.display().to_string() });
-    }
-    let mut journal = recovered?.journal;
-    let mut state = Vec::new();
-    write_state(exchange, exchange.config(), &mut |piece| state.extend_from_slice(piece));
-    let mut pieces = state.chunks(PIECE_BYTES).peekable();
-    while let Some(piece) = pieces.next() {
-        let first = if pieces.peek().is_none() { STATE_ENDS } else { STATE_GOES_ON };
-        let payload = [&[first], piece].concat();
-        if journal.needs_rotation(payload.len()) {
-            journal.rotate(0)?;
-        }
-        journal.append(KIND_STATE, 0, time, &payload)?;
-        journal.commit()?;
-    }
-    journal.seal(exchange.digest(), time)?;
-    Ok(())
 }

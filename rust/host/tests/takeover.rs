@@ -16,6 +16,7 @@ use viabtc_host::snapshots::{read_snapshot, write_snapshot};
 use viabtc_host::takeover::{Operation, RedoError, begin_journal, install_state, redo};
 use viabtc_host::{Durability, Fault, Host, Options, StartError};
 use viabtc_journal::Directory;
+use viabtc_wire::messages::{Topic, place};
 use viabtc_wire::request::Names;
 
 const CONFIG: &str = r#"{
@@ -86,12 +87,12 @@ fn a_state_that_was_taken_over_is_where_the_engine_goes_on() {
     let names = Names::new(&config().config);
     // Nine decimals were sent, eight took effect.
     redo(&mut exchange, &names, &[deposit(101, "0.123456789"), deposit(102, "1")]).unwrap();
-    exchange.begin_anew();
+    exchange.begin_behind(0);
     let balance = exchange.balance(UserId(1), AssetId(0));
     assert_eq!(balance.available, Some(1_000_000_000_000 + 123_456_780_000 + 1_000_000_000_000));
 
     let directory = tempfile::tempdir().unwrap();
-    begin_journal(directory.path(), &exchange, now()).unwrap();
+    begin_journal(directory.path(), &exchange, now(), 0).unwrap();
     let host = start(directory.path()).unwrap();
     let state = |host: &Host| {
         host.inspect(|exchange| {
@@ -123,9 +124,36 @@ fn a_state_that_was_taken_over_is_where_the_engine_goes_on() {
     assert_eq!((first.sequence, first.operlog_id), (1, 103));
     drop(host);
     assert!(matches!(
-        begin_journal(directory.path(), &exchange, now()),
+        begin_journal(directory.path(), &exchange, now(), 0),
         Err(StartError::Used { .. })
     ));
+}
+
+/// An engine of ours was there before, an original went on behind it, and is taken over in its turn.
+#[test]
+fn a_second_takeover_counts_on_behind_the_first() {
+    let mut exchange = Exchange::take_over(config().config, &found()).unwrap();
+    exchange.begin_behind(500);
+    let directory = tempfile::tempdir().unwrap();
+    begin_journal(directory.path(), &exchange, now(), 9).unwrap();
+    for life in 1..=2 {
+        let host = start(directory.path()).unwrap();
+        assert_eq!(host.recovery().sequence, 499 + life);
+        assert_eq!(host.recovery().epoch, 9 + life);
+        let params = format!(r#"[1, "BTC", "deposit", {life}, "1", {{}}]"#);
+        let reply = host.call(102, params.as_bytes(), 7).unwrap();
+        assert!(String::from_utf8_lossy(reply.body(0)).contains("success"));
+    }
+    let host = start(directory.path()).unwrap();
+    host.call(201, br#"[1, "BTCUSDT", 1, "1", "9", "0", "0", ""]"#, 7).unwrap();
+    assert!(host.stop(Duration::from_secs(5)));
+    let mut follower = Follower::open(&Directory::open(directory.path()).unwrap(), 500);
+    let mut numbers = Vec::new();
+    while let Some(effects) = follower.next_effects().unwrap() {
+        numbers.extend(effects.events.iter().map(place));
+    }
+    // Of 500 commands and 7 deals nobody can have numbered more messages.
+    assert_eq!(numbers, [(Topic::Balances, 501), (Topic::Balances, 502), (Topic::Orders, 508)]);
 }
 
 #[test]
@@ -149,7 +177,7 @@ fn what_does_not_fit_together_is_refused() {
 fn a_state_without_its_end_is_no_beginning() {
     let exchange = Exchange::take_over(config().config, &found()).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    begin_journal(directory.path(), &exchange, now()).unwrap();
+    begin_journal(directory.path(), &exchange, now(), 0).unwrap();
     let path = directory.path().join(viabtc_journal::segment_name(1));
     let mut bytes = std::fs::read(&path).unwrap();
     // As if the machine had stopped behind the first piece.
