@@ -203,21 +203,38 @@ impl DoorProtocol {
         let mut body = std::mem::take(&mut self.body);
         body.clear();
         write_common_error(code, id, &mut body);
+        self.answer_with(state, status, &body, out);
+        self.body = body;
+    }
+
+    fn answer_with(
+        &mut self,
+        state: &mut DoorState,
+        status: HttpStatus,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         if state.due.is_empty() {
-            self.write_response(status, &body, out);
+            self.write_response(status, body, out);
             state.first = state.first.wrapping_add(1);
         } else {
             let mut response = Vec::new();
-            self.write_response(status, &body, &mut response);
+            self.write_response(status, body, &mut response);
             state.due.push_back(Some(response));
         }
-        self.body = body;
     }
 
     fn refuse(&mut self, state: &mut DoorState, id: Option<i64>, out: &mut Vec<u8>) {
         count(&self.metrics.malformed);
         state.is_closing = true;
         self.answer(state, HttpStatus::BadRequest, ErrorCode::InvalidArgument, id, out);
+    }
+
+    /// As a refusal, without the body that no answer to `HEAD` has.
+    fn refuse_head(&mut self, state: &mut DoorState, out: &mut Vec<u8>) {
+        count(&self.metrics.malformed);
+        state.is_closing = true;
+        self.answer_with(state, HttpStatus::BadRequest, b"", out);
     }
 
     /// Submits or answers one request's body.
@@ -308,6 +325,8 @@ impl Protocol for DoorProtocol {
                     let keeps_alive = request.keeps_alive;
                     if request.is_post && !request.body.is_empty() {
                         self.serve(origin, state, request, out);
+                    } else if request.is_head {
+                        self.refuse_head(state, out);
                     } else {
                         self.refuse(state, None, out);
                     }

@@ -23,6 +23,8 @@ const CHUNK_FRAMING_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request<'a> {
     pub(crate) is_post: bool,
+    /// The answer has no body.
+    pub(crate) is_head: bool,
     pub(crate) body: Cow<'a, [u8]>,
     /// Whether the connection stays open after the answer.
     pub(crate) keeps_alive: bool,
@@ -65,6 +67,7 @@ pub(crate) struct Parser {
 struct Head {
     bytes: usize,
     is_post: bool,
+    is_head: bool,
     keeps_alive: bool,
     awaits_continue: bool,
     given: Option<Box<str>>,
@@ -114,6 +117,7 @@ impl Parser {
         };
         let request = Request {
             is_post: head.is_post,
+            is_head: head.is_head,
             body,
             keeps_alive: head.keeps_alive,
             given: head.given.take(),
@@ -185,7 +189,8 @@ fn read_head(input: &[u8], body_max: usize) -> Result<Head, HttpError> {
         return Err(HttpError::Unservable);
     }
     let is_post = request.method == Some("POST");
-    Ok(Head { bytes, is_post, keeps_alive, awaits_continue, given, body })
+    let is_head = request.method == Some("HEAD");
+    Ok(Head { bytes, is_post, is_head, keeps_alive, awaits_continue, given, body })
 }
 
 /// An id that cannot be anything else in a log: up to 64 letters, digits, `_`, `.` and `-`.

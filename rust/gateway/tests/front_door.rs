@@ -138,6 +138,17 @@ fn each_status_has_its_body_and_its_closing() {
 }
 
 #[test]
+fn an_answer_to_head_has_no_body() {
+    let door = open(DoorOptions::default());
+    let mut stream = connect(&door);
+    stream.write_all(b"HEAD / HTTP/1.1\r\n\r\n").unwrap();
+    let (status, headers, _) = receive(&mut stream);
+    assert_eq!(status, "HTTP/1.1 400 Bad Request");
+    assert!(headers.contains(&"Content-Length: 0".to_owned()), "{headers:?}");
+    assert!(is_closed(&mut stream));
+}
+
+#[test]
 fn malformed_http_is_cut_without_an_answer() {
     let door = open(DoorOptions::default());
     for text in [
@@ -321,6 +332,33 @@ fn door_over(remote: &Arc<Remote>) -> FrontDoor {
     let backend: Arc<dyn Backend> = Arc::clone(remote) as Arc<dyn Backend>;
     let options = DoorOptions::default();
     FrontDoor::start(&[Some(backend)], route, &local("tcp@127.0.0.1:0"), &options).unwrap()
+}
+
+/// The original forwards on one line whatever came: blanks and escapes do not count.
+#[test]
+fn a_request_that_only_its_layout_makes_too_long_reaches_the_service() {
+    let rpc = RpcServer::start(Arc::new(Echo), &local("tcp@127.0.0.1:0"), &RpcOptions::default())
+        .unwrap();
+    let remote = remote(&rpc.addresses()[0], 10_240);
+    let door = door_over(&remote);
+    wait_for("a connection", || remote.is_connected());
+    let mut stream = connect(&door);
+    let room = 10_240 - 36 - r#"["", 1]"#.len();
+    let body = |text: &str| {
+        let blanks = "\n  ".repeat(4_000);
+        format!(r#"{{"method": "asset.list", "params": [{blanks}"{text}",{blanks}1], "id": 3}}"#)
+    };
+    // Each of these characters takes six bytes here and two there.
+    let text = r"\u00e9".repeat(room / 2);
+    stream.write_all(post(&body(&text)).as_bytes()).unwrap();
+    let (status, _, answer) = receive(&mut stream);
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(answer.contains(&format!("[104, [\"{}\", 1]]", "é".repeat(room / 2))), "{answer}");
+    stream.write_all(post(&body(&"x".repeat(room + 1))).as_bytes()).unwrap();
+    assert!(receive(&mut stream).2.contains(r#""code": 1, "message": "invalid argument""#));
+    stream.write_all(post(&body(&"x".repeat(room))).as_bytes()).unwrap();
+    assert!(receive(&mut stream).2.contains(r#""error": null"#));
+    rpc.stop(SECOND);
 }
 
 /// Known defects 4 and 11: one over-long request costs only itself; the second address is used.

@@ -115,6 +115,22 @@ pub fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends the one-line form of an array's text, as [`write_value`] does.
+///
+/// # Errors
+/// When `bytes` is not a JSON array.
+pub fn write_array(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
+    let values = read_array(bytes)?;
+    out.push(b'[');
+    let mut is_first = true;
+    for value in &values {
+        separate(&mut is_first, out);
+        write_value(value, out);
+    }
+    out.push(b']');
+    Ok(())
+}
+
 /// The members of an object that [`read_array`] gave, duplicates resolved.
 pub fn read_object<'a>(text: &'a str) -> Vec<(Cow<'a, str>, Value<'a>)> {
     let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
