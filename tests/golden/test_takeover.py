@@ -1,5 +1,6 @@
 """Our engine goes on where the recorded original was: every answer, then every row behind it."""
 
+import copy
 import gzip
 import json
 import subprocess
@@ -152,3 +153,41 @@ def test_what_does_not_fit_together_is_said_and_nothing_is_written(
     assert code == 1
     assert expected in said, said
     assert not list((tmp_path / "data").glob("journal-*"))
+
+
+def test_entries_that_only_an_original_takes_are_taken_over(
+    tmp_path: Path, golden_config: dict[str, Any], mariadb: Mariadb
+) -> None:
+    entries: list[list[Any]] = [
+        [1, "BTC", "deposit", 1, "1", {"id": 1}],
+        # Wrapped around to user 1, a negative number, and a business that no column holds whole.
+        [2**32 + 1, "BTC", "refund", -7, "2", {"id": -7}],
+        [1, "BTC", "b" * 40, 3, "4", {"id": 3}],
+        # Taken again: the original remembers for a day, and forgets at a restart.
+        [1, "BTC", "deposit", 1, "8", {"id": 1}],
+    ]
+    rows = []
+    for number, params in enumerate(entries, 1):
+        detail = json.dumps({"method": "update_balance", "params": params})
+        rows.append(f"({number}, {1_000 + number}, '{detail}')")
+    mariadb.run("CREATE TABLE operlog_20200101 LIKE operlog_example", LOG)
+    mariadb.run(f"INSERT INTO operlog_20200101 VALUES {', '.join(rows)}", LOG)  # noqa: S608
+    settings = {**copy.deepcopy(golden_config), **mariadb.sections()}
+    settings["viabtc"] = {"data": str(tmp_path / "data")}
+    settings["log"] = {"path": str(tmp_path / "log"), "flag": "error"}
+    settings["cli"] = ""
+    file = tmp_path / "original.json"
+    # A precision of 0 is no bound there: what came of it cannot be told.
+    for asset in settings["assets"]:
+        asset["prec_show"] = 0
+    fraction = json.dumps({"method": "update_balance", "params": [1, "BTC", "d", 9, "0.5", {}]})
+    mariadb.run(f"INSERT INTO operlog_20200101 VALUES (5, 1010, '{fraction}')", LOG)  # noqa: S608
+    file.write_text(json.dumps(settings))
+    code, said = migrate(file)
+    assert code == 1
+    assert "entry 5 of the operation log cannot be applied" in said, said
+    assert '"0.5"' in said
+    mariadb.run("DELETE FROM operlog_20200101 WHERE id = 5", LOG)
+    code, said = migrate(file)
+    assert code == 0, said
+    assert "BTC 15.000000000000" in said

@@ -194,6 +194,11 @@ fn read_order(config: &Config, row: &OrderRow) -> PyResult<Order> {
 }
 
 fn number(text: &str, scale: u8) -> PyResult<i128> {
+    // The original takes a precision of 0 for no bound, and cuts what has more decimals than another one.
+    let is_whole = |exact: Decimal| exact.units_floor(0) == exact.units_ceil(0);
+    if scale == 0 && !Decimal::parse(text).is_ok_and(is_whole) {
+        return Err(wrong(&format!("\"{text}\" where no decimals are kept")));
+    }
     parse_fixed(text, scale).map_err(|_| wrong(&format!("\"{text}\" where a number belongs")))
 }
 

@@ -2,12 +2,14 @@
 
 use alloc::vec::Vec;
 
+use crate::command::UpdateBalance;
 use crate::config::Config;
 use crate::exchange::{Counters, Exchange};
 use crate::ids::{AssetId, MarketId, Time, UserId};
 use crate::ledger::Balance;
 use crate::order::{Order, Side};
 use crate::snapshot::{Out, RestoreError, VERSION};
+use crate::updates::UpdateKey;
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,14 @@ impl Exchange {
             rest = later;
             count
         })
+    }
+
+    /// Lets an update count again that somebody else let count again.
+    pub fn forget_update(&mut self, update: &UpdateBalance) {
+        if let Some(asset) = self.config().assets.get(usize::from(update.asset.0)) {
+            let key = UpdateKey::new(update.user, &asset.name, &update.reason, update.reason_id);
+            self.updates.forget(key);
+        }
     }
 
     /// Counts commands behind `sequence`: the state is where a new journal begins. Ids go on.

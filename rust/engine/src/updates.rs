@@ -138,6 +138,29 @@ impl<T: Remembered> Updates<T> {
         self.digest = self.digest.wrapping_add(kept.number(number(key, time)));
     }
 
+    /// Forgets a key, if it is remembered; those before it are looked at one by one.
+    pub(crate) fn forget(&mut self, key: UpdateKey) {
+        let Some(place) = self.find(key) else { return };
+        if place == self.oldest {
+            return self.forget_oldest();
+        }
+        let mut before = self.oldest;
+        while self.records.get(before).next != place {
+            before = self.records.get(before).next;
+        }
+        let record = self.records.get_mut(place);
+        let (time, next) = (record.time, record.next);
+        record.next = self.free;
+        self.free = place;
+        self.records.get_mut(before).next = next;
+        if place == self.youngest {
+            self.youngest = before;
+        }
+        self.index.remove(key.0 as u64, place);
+        self.length -= 1;
+        self.digest = self.digest.wrapping_sub(number(key, time));
+    }
+
     /// Asks memory for where a key is looked up, and where the one goes that it displaces; for
     /// [`crate::warm`].
     pub(crate) fn prefetch(&self, key: UpdateKey) {

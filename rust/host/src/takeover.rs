@@ -5,7 +5,7 @@ use std::path::Path;
 use viabtc_engine::{Command, Events, Exchange, Stamp, Time};
 use viabtc_journal::{Directory, Journal, Options, SnapshotWriter, inspect};
 use viabtc_wire::changes::is_own;
-use viabtc_wire::request::{Names, Request, decode};
+use viabtc_wire::request::{DecodeError, Names, Request, decode, decode_logged};
 
 use crate::record::{KIND_STATE, STATE_ENDS, STATE_GOES_ON};
 use crate::recovery::{RecoveryError, Replay, State, write_state};
@@ -13,6 +13,9 @@ use crate::start::{StartError, open_directory};
 
 /// Bytes of a state in one record, far below the size of any segment.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// Characters of parameters that an error shows.
+const SHOWN_MAX: usize = 300;
 
 /// An entry of an operation log.
 #[derive(Clone, Debug)]
@@ -48,9 +51,10 @@ pub enum RedoError {
     },
 }
 
-/// Applies entries behind the state's last, without gaps, as they were applied when they came: amounts
-/// are read with the decimals that took effect, unlike the original's own redo. Time does not run
-/// backwards: an entry that says so counts as of its predecessor's time.
+/// Applies entries of an original behind the state's last, without gaps, as they were applied when they
+/// came: amounts are read with the decimals that took effect, unlike the original's own redo, and an update
+/// that it took again, since it remembers them for a day or until it is started again, counts again. Time
+/// does not run backwards: an entry that says so counts as of its predecessor's time.
 ///
 /// # Errors
 /// See [`RedoError`].
@@ -61,7 +65,10 @@ pub fn redo(
 ) -> Result<(), RedoError> {
     let mut events = Events::new();
     for operation in operations {
-        let (stamp, write) = operation.continuing(exchange, names)?;
+        let (stamp, write) = operation.read(exchange, names, decode_logged)?;
+        if let Command::UpdateBalance(update) = &write {
+            exchange.forget_update(update);
+        }
         events.clear();
         exchange.apply(stamp, &write, &mut events).map_err(|rejection| RedoError::Refused {
             id: operation.id,
@@ -72,7 +79,7 @@ pub fn redo(
 }
 
 impl Operation {
-    /// The command and its stamp, behind the last of `exchange`.
+    /// The command and its stamp, behind the last of `exchange`, of an engine of ours.
     ///
     /// # Errors
     /// When it is not the next one, or none at all.
@@ -80,6 +87,15 @@ impl Operation {
         &self,
         exchange: &Exchange,
         names: &Names,
+    ) -> Result<(Stamp, Command), RedoError> {
+        self.read(exchange, names, decode)
+    }
+
+    fn read(
+        &self,
+        exchange: &Exchange,
+        names: &Names,
+        decode: fn(u32, &[u8], &Names) -> Result<Request, DecodeError>,
     ) -> Result<(Stamp, Command), RedoError> {
         let expected = exchange.operlog_id() + u64::from(!is_own(self.command));
         if self.id != expected {
@@ -89,7 +105,11 @@ impl Operation {
         let write = match decode(self.command, &self.params, names) {
             Ok(Request::Write(write)) => write,
             Ok(Request::Query(_)) => return Err(refused("it changes nothing".to_owned())),
-            Err(error) => return Err(refused(format!("its parameters: {error:?}"))),
+            Err(error) => {
+                let params: String =
+                    String::from_utf8_lossy(&self.params).chars().take(SHOWN_MAX).collect();
+                return Err(refused(format!("{error:?} {params}")));
+            }
         };
         let sequence = exchange.sequence() + 1;
         Ok((Stamp { sequence, time: Time(self.time.max(exchange.time().0)) }, write))

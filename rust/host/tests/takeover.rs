@@ -129,6 +129,31 @@ fn a_state_that_was_taken_over_is_where_the_engine_goes_on() {
     ));
 }
 
+/// The original remembers updates for a day, and forgets those before its newest slice at a restart.
+#[test]
+fn an_update_that_the_original_took_again_counts_again() {
+    let names = Names::new(&config().config);
+    let mut exchange = Exchange::take_over(config().config, &found()).unwrap();
+    // The oldest, the youngest, and one between are repeated.
+    let numbers = (101..).zip([1, 2, 3, 1, 3, 3, 2]);
+    let log: Vec<_> =
+        numbers.map(|(id, number)| Operation { id, ..deposit(number, "1") }).collect();
+    redo(&mut exchange, &names, &log).unwrap();
+    let balance = exchange.balance(UserId(1), AssetId(0));
+    assert_eq!(balance.available, Some(8 * 10i128.pow(12)));
+    exchange.audit().unwrap();
+    // Each is known once from now on.
+    let directory = tempfile::tempdir().unwrap();
+    exchange.begin_behind(0);
+    begin_journal(directory.path(), &exchange, now(), 0).unwrap();
+    let host = start(directory.path()).unwrap();
+    for number in 1..=3 {
+        let params = format!(r#"[1, "BTC", "deposit", {number}, "1", {{}}]"#);
+        let reply = host.call(102, params.as_bytes(), 7).unwrap();
+        assert!(String::from_utf8_lossy(reply.body(0)).contains("repeat update"));
+    }
+}
+
 /// An engine of ours was there before, an original went on behind it, and is taken over in its turn.
 #[test]
 fn a_second_takeover_counts_on_behind_the_first() {

@@ -93,6 +93,22 @@ fn rewrite_update(values: &mut [Value<'_>], config: &Config) -> Option<Vec<u8>> 
     Some(out)
 }
 
+/// Whether an original, which takes a precision of 0 for no bound, applied no more decimals than we would.
+pub(crate) fn counts_whole(command: u32, values: &[Value<'_>], config: &Config) -> bool {
+    match (command, values) {
+        (102, [_, Value::Text(name), _, _, Value::Text(change), _]) => {
+            let asset = config.assets.iter().find(|asset| asset.name == **name);
+            asset.is_none_or(|asset| asset.show_scale > 0 || cut_whole(change).is_none())
+        }
+        (201 | 202, _) => {
+            let mut cut = values.to_vec();
+            cut_order(&mut cut, config);
+            cut == values
+        }
+        _ => true,
+    }
+}
+
 /// Cuts the numbers of an order that have a precision of 0.
 fn cut_order(values: &mut [Value<'_>], config: &Config) {
     let [_, Value::Text(market), _, numbers @ .., _] = values else { return };

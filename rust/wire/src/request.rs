@@ -152,37 +152,7 @@ pub enum DecodeError {
 /// See [`DecodeError`]; text that is not an array is `Malformed` whatever the command.
 pub fn decode(command: u32, params: &[u8], names: &Names) -> Result<Request, DecodeError> {
     let values = read_array(params).map_err(|_| DecodeError::Malformed)?;
-    let request = match command {
-        101 => balances(&values, names).map(Request::Query),
-        102 => update_balance(&values, names).map(Request::Write),
-        104 => Some(Request::Query(Query::AssetList)),
-        105 => {
-            let assets = values.iter().map(|value| names.asset(text(value)?));
-            assets.collect::<Option<_>>().map(|assets| Request::Query(Query::AssetSummary(assets)))
-        }
-        201 => place_limit(&values, names).map(Command::PlaceLimit).map(Request::Write),
-        202 => place_market(&values, names).map(Command::PlaceMarket).map(Request::Write),
-        203 => open_orders(&values, names).map(Request::Query),
-        204 => cancel_order(&values, names).map(Request::Write),
-        205 => book(&values, names).map(Request::Query),
-        206 => depth(&values, names).map(Request::Query),
-        207 => open_order(&values, names).map(Request::Query),
-        307 => Some(Request::Query(Query::MarketList)),
-        308 => {
-            let markets = values.iter().map(|value| Some(names.market(text(value)?)?.0));
-            markets
-                .collect::<Option<_>>()
-                .map(|markets| Request::Query(Query::MarketSummary(markets)))
-        }
-        PUT_LIMIT_ONCE => once(&values, names, place_limit, PlaceOnce::Limit).map(Request::Write),
-        PUT_MARKET_ONCE => {
-            once(&values, names, place_market, PlaceOnce::Market).map(Request::Write)
-        }
-        910 => named(&values).map(Request::Query),
-        901..=906 => changes::decode(command, &values, names).map(Request::Write),
-        907 => Some(Request::Query(Query::ExchangeState)),
-        _ => return Err(DecodeError::MethodNotFound),
-    };
+    let request = request(command, &values, names)?;
     // What the operation log could not hold must not take effect.
     let request = request.filter(|request| match request {
         Request::Query(_) => true,
@@ -192,6 +162,70 @@ pub fn decode(command: u32, params: &[u8], names: &Names) -> Result<Request, Dec
         }
     });
     request.ok_or(DecodeError::InvalidArgument)
+}
+
+/// Decodes the parameters of a command that an original has applied and logged. It cuts integers to their
+/// C types, holds no business to a length, and takes a precision of 0 for no bound.
+///
+/// # Errors
+/// See [`DecodeError`]; among what is `InvalidArgument` are decimals where we keep none.
+pub fn decode_logged(command: u32, params: &[u8], names: &Names) -> Result<Request, DecodeError> {
+    let mut values = read_array(params).map_err(|_| DecodeError::Malformed)?;
+    if !operlog::counts_whole(command, &values, &names.config) {
+        return Err(DecodeError::InvalidArgument);
+    }
+    let side = matches!(command, 201 | 202).then_some(2);
+    for (index, value) in values.iter_mut().enumerate() {
+        match value {
+            Value::Integer(number) if index == 0 || Some(index) == side => {
+                *number = i64::from(*number as u32);
+            }
+            // Nobody can send us a negative one again: any number of its own will do.
+            Value::Integer(number) if command == 102 => *number &= i64::MAX,
+            Value::Text(business) if command == 102 && index == 2 => {
+                *business = business.chars().take(REASON_CHARACTERS_MAX).collect();
+            }
+            _ => {}
+        }
+    }
+    request(command, &values, names)?.ok_or(DecodeError::InvalidArgument)
+}
+
+/// `None` for parameters of the wrong number, type or range.
+fn request(
+    command: u32,
+    values: &[Value<'_>],
+    names: &Names,
+) -> Result<Option<Request>, DecodeError> {
+    Ok(match command {
+        101 => balances(values, names).map(Request::Query),
+        102 => update_balance(values, names).map(Request::Write),
+        104 => Some(Request::Query(Query::AssetList)),
+        105 => {
+            let assets = values.iter().map(|value| names.asset(text(value)?));
+            assets.collect::<Option<_>>().map(|assets| Request::Query(Query::AssetSummary(assets)))
+        }
+        201 => place_limit(values, names).map(Command::PlaceLimit).map(Request::Write),
+        202 => place_market(values, names).map(Command::PlaceMarket).map(Request::Write),
+        203 => open_orders(values, names).map(Request::Query),
+        204 => cancel_order(values, names).map(Request::Write),
+        205 => book(values, names).map(Request::Query),
+        206 => depth(values, names).map(Request::Query),
+        207 => open_order(values, names).map(Request::Query),
+        307 => Some(Request::Query(Query::MarketList)),
+        308 => {
+            let markets = values.iter().map(|value| Some(names.market(text(value)?)?.0));
+            markets
+                .collect::<Option<_>>()
+                .map(|markets| Request::Query(Query::MarketSummary(markets)))
+        }
+        PUT_LIMIT_ONCE => once(values, names, place_limit, PlaceOnce::Limit).map(Request::Write),
+        PUT_MARKET_ONCE => once(values, names, place_market, PlaceOnce::Market).map(Request::Write),
+        910 => named(values).map(Request::Query),
+        901..=906 => changes::decode(command, values, names).map(Request::Write),
+        907 => Some(Request::Query(Query::ExchangeState)),
+        _ => return Err(DecodeError::MethodNotFound),
+    })
 }
 
 /// Whether the history's columns hold the texts of a command.

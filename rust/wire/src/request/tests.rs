@@ -176,3 +176,46 @@ fn every_engine_method_refuses_a_wrong_number_of_parameters() {
         assert_eq!(accepts(method.command, &format!("[{nulls}]")), method.arity == Arity::Any);
     }
 }
+
+#[test]
+fn what_an_original_logged_is_read_as_it_applied_it() {
+    let update = |params: &str| match decode_logged(102, params.as_bytes(), &names()) {
+        Ok(Request::Write(Command::UpdateBalance(update))) => Some(update),
+        Err(DecodeError::InvalidArgument) => None,
+        other => panic!("{params}: {other:?}"),
+    };
+    let long = "w".repeat(40);
+    let read = update(&format!(r#"[4294967297, "BTC", "{long}", -5, "1.5", {{}}]"#)).unwrap();
+    assert_eq!((read.user, read.change), (UserId(1), 150_000_000));
+    assert_eq!(&*read.reason, "w".repeat(30));
+    let other = update(r#"[-1, "BTC", "w", -6, "1", {}]"#).unwrap();
+    assert_eq!(other.user, UserId(u32::MAX));
+    assert_ne!(read.reason_id, other.reason_id);
+    assert_eq!(update(r#"[1, "BTC", "w", 1, "NaN", {}]"#), None);
+
+    let params = br#"[-1, "BTCUSDT", 4294967298, "1", "2", "0", "0", "s"]"#;
+    let Ok(Request::Write(Command::PlaceLimit(order))) = decode_logged(201, params, &names())
+    else {
+        panic!("not a limit order")
+    };
+    assert_eq!((order.user, order.side), (UserId(u32::MAX), Side::Bid));
+    let cancel = decode_logged(204, br#"[4294967297, "BTCUSDT", 7]"#, &names());
+    let wanted = CancelOrder { user: UserId(1), market: MarketId(0), order: OrderId(7) };
+    assert_eq!(cancel, Ok(Request::Write(Command::CancelOrder(wanted))));
+}
+
+/// There the original kept all decimals, and what came of them cannot be told.
+#[test]
+fn what_an_original_logged_with_decimals_that_we_do_not_keep_is_refused() {
+    let mut config = names().config().clone();
+    config.assets[0].show_scale = 0;
+    config.markets[0].base_scale = 0;
+    let names = Names::new(&config.validate().unwrap());
+    let is_read = |command, params: &str| decode_logged(command, params.as_bytes(), &names).is_ok();
+    for (change, is_whole) in [("1", true), ("1.00", true), ("1.5", false), ("1e-1", false)] {
+        assert_eq!(is_read(102, &format!(r#"[1, "BTC", "w", 1, "{change}", {{}}]"#)), is_whole);
+        let order = format!(r#"[1, "BTCUSDT", 1, "{change}", "0.5", "0.1", "0.1", ""]"#);
+        assert_eq!(is_read(201, &order), is_whole);
+        assert_eq!(is_read(202, &format!(r#"[1, "BTCUSDT", 1, "{change}", "0.1", ""]"#)), is_whole);
+    }
+}
