@@ -18,9 +18,12 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{Domain, SockAddr, Socket, Type};
 use viabtc_wire::frame::{
-    HEAD_BYTES, HEARTBEAT, Head, REQUEST, heartbeat_items, read_frame, write_frame,
+    FrameError, HEAD_BYTES, HEARTBEAT, Head, REQUEST, heartbeat_items, read_frame, read_head,
+    write_frame,
 };
 use viabtc_wire::json::write_array;
+use viabtc_wire::methods::ErrorCode;
+use viabtc_wire::reply::write_common_error;
 
 use crate::address::Address;
 use crate::backend::{Backend, Bundle, Outbox, Refusal, Session, Status, Ticket};
@@ -47,7 +50,7 @@ const READ_BYTES: usize = 256 * 1024;
 pub struct RemoteOptions {
     /// Tried in turn; `tcp@` or `stream@`.
     pub addresses: Vec<Address>,
-    /// Largest answer.
+    /// Largest answer; a larger one is read over, and its request refused.
     pub max_pkg_size: usize,
     /// Largest request that the service reads, head included.
     pub request_bytes_max: usize,
@@ -108,6 +111,7 @@ impl Remote {
             out: Vec::new(),
             written: 0,
             input: Vec::new(),
+            skipping: 0,
         };
         let thread = std::thread::Builder::new().name("rpc-link".into()).spawn(move || {
             if let Err(error) = link.run() {
@@ -300,6 +304,23 @@ struct Link {
     out: Vec<u8>,
     written: usize,
     input: Vec<u8>,
+    /// Bytes that are still to come of an answer that is too large.
+    skipping: usize,
+}
+
+/// Answers of one look at the link, and their bodies.
+#[derive(Default)]
+struct Found {
+    bodies: Vec<u8>,
+    answers: Vec<(Outbox, Answer)>,
+}
+
+impl Found {
+    fn add(&mut self, outbox: Outbox, ticket: Ticket, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bodies.len();
+        write(&mut self.bodies);
+        self.answers.push((outbox, (ticket, Status::Answered, start..self.bodies.len())));
+    }
 }
 
 impl Link {
@@ -399,21 +420,34 @@ impl Link {
         self.out.clear();
         self.written = 0;
         self.input.clear();
+        self.skipping = 0;
         self.shared.end_flights(None);
     }
 
     fn read(&mut self, now: Instant, buffer: &mut [u8]) -> io::Result<()> {
-        let Phase::Connected { socket, last_answer, .. } = &mut self.phase else { return Ok(()) };
-        let mut bodies = Vec::new();
-        let mut answers = Vec::new();
+        let mut found = Found::default();
         let mut outcome = Ok(());
-        loop {
+        while let Phase::Connected { socket, last_answer, .. } = &mut self.phase {
             match (&*socket).read(buffer) {
                 Ok(0) => {
                     outcome = Err(ErrorKind::UnexpectedEof.into());
                     break;
                 }
-                Ok(size) => self.input.extend_from_slice(&buffer[..size]),
+                Ok(size) => {
+                    let skipped = size.min(self.skipping);
+                    if skipped > 0 {
+                        // The heartbeats stand behind it.
+                        *last_answer = now;
+                        self.skipping -= skipped;
+                    }
+                    self.input.extend_from_slice(&buffer[skipped..size]);
+                    if self.input.len() >= READ_BYTES {
+                        outcome = self.take(now, &mut found);
+                        if outcome.is_err() {
+                            break;
+                        }
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -422,27 +456,50 @@ impl Link {
                 }
             }
         }
+        let taken = self.take(now, &mut found);
+        send(found.bodies, found.answers);
+        outcome.and(taken)
+    }
+
+    /// Takes whole frames from the start of the input.
+    fn take(&mut self, now: Instant, found: &mut Found) -> io::Result<()> {
+        let Phase::Connected { last_answer, .. } = &mut self.phase else { return Ok(()) };
         let mut state = self.shared.lock();
         let mut consumed = 0;
-        loop {
-            let frame = read_frame(&self.input[consumed..], self.shared.options.max_pkg_size);
-            let Ok(frame) = frame else {
-                outcome = Err(ErrorKind::InvalidData.into());
-                break;
-            };
-            let Some((frame, size)) = frame else { break };
-            consumed += size;
-            if frame.head.command == HEARTBEAT {
-                *last_answer = now;
-            } else if let Some((outbox, ticket)) = state.flights.remove(&frame.head.sequence) {
-                let start = bodies.len();
-                bodies.extend_from_slice(frame.body);
-                answers.push((outbox, (ticket, Status::Answered, start..bodies.len())));
+        let outcome = loop {
+            let rest = &self.input[consumed..];
+            match read_frame(rest, self.shared.options.max_pkg_size) {
+                Ok(None) => break Ok(()),
+                Ok(Some((frame, size))) => {
+                    consumed += size;
+                    if frame.head.command == HEARTBEAT {
+                        *last_answer = now;
+                    } else if let Some((outbox, ticket)) =
+                        state.flights.remove(&frame.head.sequence)
+                    {
+                        found.add(outbox, ticket, |bodies| bodies.extend_from_slice(frame.body));
+                    }
+                }
+                // It costs its own request only: the link is that of everybody.
+                Err(FrameError::TooLarge(size)) => {
+                    let flight =
+                        read_head(rest).and_then(|head| state.flights.remove(&head.sequence));
+                    if let Some((outbox, ticket)) = flight {
+                        let id = Some(ticket.head.request_id.cast_signed());
+                        found.add(outbox, ticket, |bodies| {
+                            write_common_error(ErrorCode::InvalidArgument, id, bodies);
+                        });
+                    }
+                    let size = usize::try_from(size).unwrap_or(usize::MAX);
+                    let here = size.min(rest.len());
+                    consumed += here;
+                    self.skipping = size - here;
+                }
+                Err(_) => break Err(ErrorKind::InvalidData.into()),
             }
-        }
+        };
         drop(state);
         self.input.drain(..consumed);
-        send(bodies, answers);
         outcome
     }
 

@@ -361,6 +361,47 @@ fn a_request_that_only_its_layout_makes_too_long_reaches_the_service() {
     rpc.stop(SECOND);
 }
 
+/// Known defect 4: the link is dropped, and with it whatever others asked.
+#[test]
+fn an_answer_that_is_too_large_costs_only_its_request() {
+    let options = RpcOptions { max_pkg_size: 4 << 20, ..RpcOptions::default() };
+    let rpc = RpcServer::start(Arc::new(Echo), &local("tcp@127.0.0.1:0"), &options).unwrap();
+    let remote = Remote::start(RemoteOptions {
+        addresses: vec![rpc.addresses()[0].clone()],
+        max_pkg_size: 100_000,
+        request_bytes_max: 4 << 20,
+        reconnect_timeout: SECOND,
+        heartbeat_timeout: SECOND,
+        timeout: SECOND,
+    })
+    .unwrap();
+    let backend: Arc<dyn Backend> = Arc::clone(&remote) as Arc<dyn Backend>;
+    let options = DoorOptions { max_pkg_size: 4 << 20, ..DoorOptions::default() };
+    let door =
+        FrontDoor::start(&[Some(backend)], route, &local("tcp@127.0.0.1:0"), &options).unwrap();
+    wait_for("a connection", || remote.is_connected());
+    let mut stream = connect(&door);
+    let asking = |text: &str, id: i64| {
+        post(&format!(r#"{{"method": "asset.list", "params": ["{text}"], "id": {id}}}"#))
+    };
+    for (id, bytes) in (1..).zip([99_000, 101_000, 3_000_000, 300_000, 10]) {
+        // Others are on their way, before and behind it.
+        let requests = asking("a", 100) + &asking(&"x".repeat(bytes), id) + &asking("b", 101);
+        stream.write_all(requests.as_bytes()).unwrap();
+        assert!(receive(&mut stream).2.contains(r#"[104, ["a"]], "id": 100}"#));
+        let (status, _, body) = receive(&mut stream);
+        assert_eq!(status, "HTTP/1.1 200 OK", "{bytes}");
+        if bytes > 100_000 {
+            let refused = r#"{"error": {"code": 1, "message": "invalid argument"}, "result": null"#;
+            assert_eq!(body, format!(r#"{refused}, "id": {id}}}"#));
+        } else {
+            assert!(body.contains(r#""error": null"#));
+        }
+        assert!(receive(&mut stream).2.contains(r#"[104, ["b"]], "id": 101}"#));
+    }
+    rpc.stop(SECOND);
+}
+
 /// Known defects 4 and 11: one over-long request costs only itself; the second address is used.
 #[test]
 fn a_remote_service_answers_and_comes_back() {

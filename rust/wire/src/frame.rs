@@ -94,16 +94,26 @@ pub fn read_frame(
     if checksum != checksum_of(frame) {
         return Err(FrameError::Checksum);
     }
-    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let head = Head {
+    let head = head_of(head);
+    let (extension, body) = frame[HEAD_BYTES..].split_at(usize::from(extension_bytes));
+    Ok(Some((Frame { head, extension, body }, size)))
+}
+
+/// The head at the start of `bytes`, of a frame that is not there whole; its checksum is not looked at.
+pub fn read_head(bytes: &[u8]) -> Option<Head> {
+    bytes.first_chunk::<HEAD_BYTES>().map(head_of)
+}
+
+fn head_of(bytes: &[u8; HEAD_BYTES]) -> Head {
+    let word =
+        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    Head {
         command: word(4),
-        kind: u16::from_le_bytes([head[8], head[9]]),
+        kind: u16::from_le_bytes([bytes[8], bytes[9]]),
         result: word(10),
         sequence: word(18),
         request_id: u64::from(word(26)) << 32 | u64::from(word(22)),
-    };
-    let (extension, body) = frame[HEAD_BYTES..].split_at(usize::from(extension_bytes));
-    Ok(Some((Frame { head, extension, body }, size)))
+    }
 }
 
 /// Appends a frame.
