@@ -1,10 +1,8 @@
 """The command line: `viabtc run`, the services, and their tools."""
 
-import errno
 import importlib
 import json
 import sys
-import traceback
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -18,8 +16,15 @@ import typer
 from viabtc import __version__
 from viabtc.auditlog import audit_log_app
 from viabtc.changes import asset_app, market_app
+from viabtc.journalfiles import journal_app
 from viabtc.protocol.addresses import Place, read_place
-from viabtc.service.failure import EXIT_CONFIGURATION, EXIT_FAULT, StartFailure, core_failures
+from viabtc.service.failure import (
+    EXIT_CONFIGURATION,
+    EXIT_FAULT,
+    StartFailure,
+    core_failures,
+    of_the_system,
+)
 from viabtc.service.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -31,7 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Exchange backend: matching engine, data ports and tools.",
 )
-journal_app = typer.Typer(no_args_is_help=True, help="Look at the files of an engine.")
 app.add_typer(journal_app, name="journal")
 klines_app = typer.Typer(no_args_is_help=True, help="Check and rebuild market data in Redis.")
 app.add_typer(klines_app, name="klines")
@@ -43,9 +47,6 @@ _PACKAGE: Final = Path(__file__).parent
 
 ConfigFile = Annotated[
     Path, typer.Argument(help="The service's configuration file.", show_default=False)
-]
-DataDirectory = Annotated[
-    Path, typer.Argument(help="The engine's data directory.", show_default=False)
 ]
 
 
@@ -89,30 +90,7 @@ def main() -> None:
     except StartFailure as error:
         _leave(error)
     except OSError as error:
-        _leave(StartFailure(_words(error), _REMEDIES.get(error.errno or 0, _REMEDY)))
-
-
-_REMEDY: Final = "look at that file or address, and at the machine's log"
-_REMEDIES: Final = {
-    errno.EACCES: "run it as a user who may, such as root",
-    errno.EPERM: "run it as a user who may, such as root",
-    errno.ENOENT: "name one that is there",
-    errno.EEXIST: "move it aside, or name another",
-    errno.ENOTDIR: "name a folder",
-    errno.EISDIR: "name a file",
-    errno.ENOSPC: "free space, or name another disk",
-    errno.EROFS: "name a disk that can be written",
-}
-"""What helps against failures of the system that no command has expected."""
-
-
-def _words(error: OSError) -> str:
-    """What failed, and where in the program."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)]
-    place = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
-    about = f"{error.filename}: " if error.filename else ""
-    return f"{about}{error.strerror or error}{place}"
+        _leave(of_the_system(error, _PACKAGE))
 
 
 def _leave(failure: StartFailure) -> NoReturn:
@@ -369,90 +347,6 @@ def tokens(
         print(f"{name} {token}")
 
 
-@journal_app.command("verify", epilog="Example: viabtc journal verify viabtc-data")
-def journal_verify(directory: DataDirectory) -> None:
-    """Read every record, replay it and audit the state, without changing anything."""
-    from viabtc import journal
-
-    raise SystemExit(journal.verify(directory))
-
-
-@journal_app.command("dump", epilog="Example: viabtc journal dump viabtc-data --after 1000")
-def journal_dump(
-    directory: DataDirectory,
-    after: Annotated[int, typer.Option(help="Only records behind this command.", min=0)] = 0,
-) -> None:
-    """Print one JSON object a record."""
-    from viabtc import journal
-
-    raise SystemExit(journal.dump(directory, after))
-
-
-@journal_app.command("copy", epilog="Example: viabtc journal copy viabtc-data backup")
-def journal_copy(
-    directory: DataDirectory,
-    target: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
-) -> None:
-    """Copy an engine's files, which may run meanwhile, until the copy is whole; a backup."""
-    from viabtc import journal
-
-    raise SystemExit(journal.copy(directory, target))
-
-
-@journal_app.command("snapshot", epilog="Example: viabtc journal snapshot viabtc-data")
-def journal_snapshot(
-    directory: DataDirectory,
-    give_way: Annotated[  # noqa: FBT002 - typer takes a flag as a keyword
-        bool,
-        typer.Option("--give-way", help="Take least priority, and end with the parent process."),
-    ] = False,
-) -> None:
-    """Make the next snapshot from the closed segments; the engine may run meanwhile."""
-    from viabtc import journal
-
-    if give_way:
-        journal.give_way()
-    raise SystemExit(journal.snapshot(directory))
-
-
-@journal_app.command(
-    "slice",
-    epilog="Example: viabtc journal slice viabtc-data --time 1764000000"
-    " --store viabtc-data/history.sqlite3",
-)
-def journal_slice(
-    directory: DataDirectory,
-    *,
-    time: Annotated[
-        int, typer.Option(help="In seconds; not after the first command behind the snapshot.")
-    ],
-    keep: Annotated[int, typer.Option(help="Age in seconds at which slices go.")] = 259_200,
-    config: Annotated[
-        Path | None, typer.Option(help="The engine's file: into its log database.")
-    ] = None,
-    epoch: Annotated[int, typer.Option(help="Of the engine's lease there.")] = 0,
-    store: Annotated[
-        Path | None, typer.Option(help="Into the embedded store of `viabtc run`.")
-    ] = None,
-    give_way: Annotated[
-        bool,
-        typer.Option("--give-way", help="Take least priority, and end with the parent process."),
-    ] = False,
-) -> None:
-    """Write the newest snapshot as a slice; the engine does it by itself."""
-    from viabtc import journal
-    from viabtc.matchengine.slices import SlicePlace, slice_into
-
-    if give_way:
-        journal.give_way()
-    place = SlicePlace(config=config, epoch=epoch, store=store)
-    end = slice_into(directory, place, time, keep)
-    if end is None:
-        print("nothing to slice: there is no snapshot")
-    else:
-        print(f"slice of {time}: everything up to entry {end.operlog_id} of the operation log")
-
-
 @klines_app.command("verify", epilog="Example: viabtc klines verify /etc/viabtc/marketprice.json")
 def klines_verify(config: ConfigFile) -> None:
     """Compare the market data in Redis with history and topic, without changing anything."""
@@ -495,20 +389,6 @@ def import_deals(
     if config is not None:
         raise SystemExit(tools.import_into_redis(file, config))
     raise SystemExit(tools.import_into_directory(file, data, timezone))
-
-
-@journal_app.command("repair", epilog="Example: viabtc journal repair viabtc-data")
-def journal_repair(
-    directory: DataDirectory,
-    from_mysql: Annotated[
-        Path | None,
-        typer.Option(help="A matchengine file with the database of the operation log."),
-    ] = None,
-) -> None:
-    """Say whether a damaged journal can be helped, and how; changes nothing."""
-    from viabtc import journal
-
-    raise SystemExit(journal.repair(directory, from_mysql))
 
 
 @app.command(epilog="Example: viabtc replay orders.csv.gz --market BTCUSDT")

@@ -33,10 +33,10 @@ def watch(url: str, market: str, *, for_s: float | None = None) -> int:
         market: Its name.
         for_s: Ends after this time; None for never.
     """
-    console = Console()
+    console, view = Console(), View(market)
     try:
         with contextlib.suppress(KeyboardInterrupt, TimeoutError):
-            asyncio.run(_watch(console, url, market, for_s))
+            asyncio.run(_watch(console, view, url, market, for_s))
     except InvalidURI:
         problem = f"{url} is no websocket's address"
         remedy = "name one such as ws://127.0.0.1:8090 with --url"
@@ -49,6 +49,9 @@ def watch(url: str, market: str, *, for_s: float | None = None) -> int:
     except StreamError as error:
         problem, remedy = str(error), "`viabtc market list` says which there are"
     else:
+        if not console.is_terminal:
+            # Of a file or a pipe nobody sees it change.
+            console.print(view.render(console.height))
         return 0
     Console(stderr=True).print(
         f"viabtc: {problem}.\nWhat to do: {remedy}.", highlight=False, markup=False, soft_wrap=True
@@ -56,8 +59,9 @@ def watch(url: str, market: str, *, for_s: float | None = None) -> int:
     return 1
 
 
-async def _watch(console: Console, url: str, market: str, for_s: float | None) -> None:
-    view = View(market)
+async def _watch(
+    console: Console, view: "View", url: str, market: str, for_s: float | None
+) -> None:
     async with asyncio.timeout(for_s), StreamClient(url) as client:
         await client.subscribe(f"book:{market}", f"trades:{market}", f"ticker:{market}")
         with Live(console=console, refresh_per_second=_REFRESHES_PER_S, screen=True) as live:

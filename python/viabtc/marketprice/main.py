@@ -130,6 +130,8 @@ async def _load(keeper: Keeper, log: Any) -> None:
                     f"the market data cannot be read: {error}",
                     "start Redis and its Sentinels, or correct the section redis",
                 ) from error
+            if attempt == 1:
+                log.warning("waiting for redis: the market data cannot be read", reason=str(error))
             await asyncio.sleep(_LOAD_RETRY_S)
         else:
             offset = position.offset if position is not None else None

@@ -1,7 +1,10 @@
 """What ends a start: said in one paragraph, with the exit code that goes with it."""
 
+import errno
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from viabtc import _core
@@ -44,3 +47,27 @@ def core_failures(part: str = "") -> Iterator[None]:
         raise StartFailure(
             f"{name} {problem}", f"right would be {right}", EXIT_CONFIGURATION
         ) from error
+
+
+_REMEDY: Final = "look at that file or address, and at the machine's log"
+_REMEDIES: Final = {
+    errno.EACCES: "run it as a user who may, such as root",
+    errno.EPERM: "run it as a user who may, such as root",
+    errno.ENOENT: "name one that is there",
+    errno.EEXIST: "move it aside, or name another",
+    errno.ENOTDIR: "name a folder",
+    errno.EISDIR: "name a file",
+    errno.ENOSPC: "free space, or name another disk",
+    errno.EROFS: "name a disk that can be written",
+}
+"""What helps against failures of the system that no command has expected."""
+
+
+def of_the_system(error: OSError, package: Path) -> StartFailure:
+    """A failure that nobody expected, with the place in the files of `package`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(package)]
+    place = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    about = f"{error.filename}: " if error.filename else ""
+    remedy = _REMEDIES.get(error.errno or 0, _REMEDY)
+    return StartFailure(f"{about}{error.strerror or error}{place}", remedy)
