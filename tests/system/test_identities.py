@@ -4,6 +4,7 @@ The table has a row for each route of the application itself: a route without on
 test.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -315,6 +316,10 @@ def owned(place: Place) -> dict[str, str]:
     query = {"market": "BTCUSDT", "limit": 1}
     page = place.ask("user", "GET", f"{PREFIX}/orders/open", params=query).json()
     assert page["next"]
+    # The history follows: before it has them there is nothing of it that others could see.
+    until_told(place, "/balances/history", "victims-gift")
+    until_told(place, "/orders/finished", SECRETS[2])
+    until_told(place, "/trades", SECRETS[2])
     return {
         "market": "BTCUSDT",
         "open": str(resting[0]["id"]),
@@ -322,6 +327,14 @@ def owned(place: Place) -> dict[str, str]:
         "client_order_id": "victims-name",
         "cursor": page["next"],
     }
+
+
+def until_told(place: Place, path: str, text: str) -> None:
+    """Waits until the victim is told of something."""
+    deadline = time.monotonic() + 60
+    market = {"market": "BTCUSDT"}
+    while text not in (found := place.ask("user", "GET", f"{PREFIX}{path}", params=market).text):
+        assert time.monotonic() < deadline, found
 
 
 def state(place: Place) -> list[Any]:
@@ -338,8 +351,9 @@ def test_the_secrets_are_seen_by_their_owner(place: Place, owned: dict[str, str]
     opened = place.ask("user", "GET", f"{PREFIX}/orders/open", params=market).text
     assert SECRETS[0] in opened
     assert SECRETS[4] in opened
-    changes = place.ask("user", "GET", f"{PREFIX}/balances/history").text
-    assert SECRETS[3] in changes
+    for path, secret in (("balances/history", SECRETS[3]), ("orders/finished", SECRETS[1])):
+        told = place.ask("user", "GET", f"{PREFIX}/{path}", params=market).text
+        assert secret in told
 
 
 @pytest.mark.parametrize("identity", ["other", "none"])
