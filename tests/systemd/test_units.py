@@ -124,19 +124,29 @@ def test_the_manual_makes_an_exchange(installed: Box) -> None:
     assert all(service in said for service in UNITS), said
 
 
+# A busy machine answers a question too late now and then: it is asked again.
+AGAIN: Final = """for _ in 1 2 3 4 5; do
+    if {{ {}
+    }} > /tmp/said; then cat /tmp/said; exit; fi
+done
+cat /tmp/said; exit 1"""
+
+
 def test_what_the_manual_asks_of_a_running_exchange_is_answered(installed: Box) -> None:
-    sections = (
-        *("Is it well?", "Halts, new markets, more decimals", "Logs"),
-        "The original's monitor ports and console",
-    )
-    installed.step("viabtc status --wait 30")
-    asked = [commands for section in sections for commands in steps(MANUAL, section)]
     (table,) = re.findall(r"^## Is it well\?$(.*?)^## ", MANUAL, re.MULTILINE | re.DOTALL)
-    asked += re.findall(r"^\|.*\| `((?:systemctl|curl|viabtc) [^`]+)`", table, re.MULTILINE)
-    assert len(asked) >= 10
-    for commands in asked:
-        said = installed.step(commands)
-        assert said.strip(), commands
+    questions = steps(MANUAL, "Is it well?")
+    questions += re.findall(r"^\|.*\| `((?:systemctl|curl|viabtc) [^`]+)`", table, re.MULTILINE)
+    assert len(questions) >= 7
+    commands = [
+        block
+        for section in ("Halts, new markets, more decimals", "Logs")
+        for block in steps(MANUAL, section)
+    ]
+    commands += steps(MANUAL, "The original's monitor ports and console")
+    assert len(commands) >= 3
+    for asked in (*(AGAIN.format(question) for question in questions), *commands):
+        said = installed.step(asked)
+        assert said.strip(), asked
         assert "{error" not in said.replace('"', ""), said
 
 
