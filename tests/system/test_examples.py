@@ -105,3 +105,15 @@ def test_every_refusal_is_shown_as_it_reads(exchange: tuple[str, dict[str, str]]
                     shown.add(code)
     assert "HTTPValidationError" not in str(document)
     assert {"balance_not_enough", "unauthenticated", "market_halted", "repeat_update"} <= shown
+
+
+def test_no_page_is_drawn_by_a_program_from_elsewhere(exchange: tuple[str, dict[str, str]]) -> None:
+    address = exchange[0]
+    for path in ("/", "/docs"):
+        page = httpx.get(f"{address}{path}")
+        assert page.is_success
+        assert "https://" not in page.text
+        assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    assert httpx.get(f"{address}/control/openapi.json").is_success
+    for path in ("/control/docs", "/control/redoc", "/redoc"):
+        assert httpx.get(f"{address}{path}").status_code == 404, path

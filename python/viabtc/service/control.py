@@ -39,7 +39,13 @@ _BUCKET: Final = re.compile(r"(?P<name>.+)_us_bucket_(?P<us>\d+|inf)")
 
 def build_control(service: str, part: Part, written: Logs, audit: AuditLog) -> FastAPI:
     """Builds the app of the service called `service` over what it is made of, and its logs."""
-    app = FastAPI(title=f"viabtc {service} control", openapi_url="/openapi.json")
+    # The framework's own pages for the document would load their programs from elsewhere.
+    app = FastAPI(
+        title=f"viabtc {service} control",
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
     started_s = time.time()
 
     def figures() -> Mapping[str, Figures]:
