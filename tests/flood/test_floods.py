@@ -2,7 +2,7 @@
 
 After each flood the process lives, its memory is what it was, its invariants hold, every good
 request was answered, and their p99 is at most three times that of quiet windows of the same run.
-Attackers run at low priority: they stand for other machines, and what counts is the server's work.
+Attackers give way to all others: they stand for other machines, and only the server's work counts.
 """
 
 import os
