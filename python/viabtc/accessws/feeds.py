@@ -37,7 +37,9 @@ class Feed:
         """Of the question that is not answered yet."""
         self.is_stale = False
         """Something changed since the question was asked."""
-        self.timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.Handle | None = None
+        self.due_at = 0.0
+        """When the timer is due: one of uvloop for less than half a millisecond cannot tell."""
 
 
 def _is_private(source: Source) -> bool:
@@ -153,13 +155,14 @@ class Feeds:
     def _schedule(self, feed: Feed, at_s: float) -> None:
         """Asks at a time, or earlier if that was planned."""
         if feed.timer is not None:
-            if feed.timer.when() <= at_s:
+            if feed.due_at <= at_s:
                 return
             feed.timer.cancel()
             feed.timer = None
         if at_s <= self._loop.time():
             self._ask(feed)
         else:
+            feed.due_at = at_s
             feed.timer = self._loop.call_at(at_s, self._ask, feed)
 
     def _ask(self, feed: Feed) -> None:

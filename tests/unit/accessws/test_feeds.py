@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import structlog
+import uvloop
 
 from viabtc.accessws.feeds import Feeds
 from viabtc.accessws.questions import Questions
@@ -107,3 +108,23 @@ def test_what_cannot_be_used_counts_as_not_said(
         feeds.close()
 
     asyncio.run(run())
+
+
+def test_changes_that_are_noted_within_half_a_millisecond_of_the_next_question_count_once() -> None:
+    async def run() -> None:
+        hub = Hub()
+        core = cast("_core.Hub", hub)
+        questions = Questions(core, structlog.get_logger())
+        feeds = Feeds(core, questions, Paces(price=0.000_4), is_polling=False)
+        feeds.watched("price X")
+        for _ in range(3):
+            hub.asked.clear()
+            questions.answered(hub.tag, b'{"error": null, "result": "1", "id": 0}')
+            feeds.noted("deals X")
+            feeds.noted("deals X")
+            async with asyncio.timeout(30):
+                await hub.asked.wait()
+        feeds.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
