@@ -140,8 +140,10 @@ class Site:
         self.accessws.until(lambda: self.accessws.metric("viabtc_boards_live") == 1, DEADLINE_S)
 
     def close(self) -> None:
-        for server in (self.accessws, self.marketprice, self.engine):
-            assert server.stop() == 0, server.said()
+        servers = (self.accessws, self.marketprice, self.engine)
+        # All of them, whatever one says: what is left open fails the next test.
+        codes = [server.stop() for server in servers]
+        assert codes == [0, 0, 0], [server.said() for server in servers]
 
     def _start_marketprice(self, bind: str | None = None) -> Server:
         keys: dict[str, Any] = {
