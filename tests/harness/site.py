@@ -72,6 +72,9 @@ def serving(server: ThreadingHTTPServer) -> Iterator[str]:
     with server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            # Also after a failure: its thread would keep a processor, and all tests from ending.
+            server.shutdown()
+            thread.join()
