@@ -3,7 +3,6 @@
 import copy
 import gzip
 import json
-import subprocess
 import time
 from dataclasses import replace
 from decimal import Decimal
@@ -17,7 +16,7 @@ from harness.http import Connection
 from harness.mariadb import HISTORY, LOG, Mariadb, make_schema
 from harness.places import shared
 from harness.processes import (
-    VIABTC,
+    migrate,
     start_accesshttp,
     start_matchengine,
     start_readhistory,
@@ -25,18 +24,6 @@ from harness.processes import (
 
 LAST_SLICED: Final = 581
 """The last order of the recorded slice."""
-
-
-def migrate(file: Path) -> tuple[int, str]:
-    """Exit code and everything that was said."""
-    done = subprocess.run(
-        [*VIABTC, "migrate", "--from", str(file)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_a_taken_over_exchange_answers_as_the_original_did_and_goes_on(

@@ -455,3 +455,15 @@ def start_rest(directory: Path, services: dict[str, list[Place]]) -> Server:
     server = Server(process, f"http://{control.place}", output, reserved)
     server.until(lambda: all(server.status()["links"][name] for name in services))
     return server
+
+
+def migrate(file: Path) -> tuple[int, str]:
+    """Takes an original over from its file: exit code and everything that was said."""
+    done = subprocess.run(
+        [*VIABTC, "migrate", "--from", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr

@@ -1,7 +1,6 @@
 """Back to the original and over again: its entries are noticed, and taken over a second time."""
 
 import json
-import subprocess
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from harness.configs import small_config
 from harness.mariadb import HISTORY, LOG, Mariadb
-from harness.processes import VIABTC, Server, spawn_matchengine, start_matchengine
+from harness.processes import Server, migrate, spawn_matchengine, start_matchengine
 from harness.rpc import Client
 
 QUERY, UPDATE, LIMIT = 101, 102, 201
@@ -119,18 +118,6 @@ def test_an_engine_whose_numbers_were_given_by_somebody_else_ends(
         server.kill()
     assert entries(mariadb) == [1, 2]
     assert mariadb.rows("SELECT COUNT(*) FROM viabtc_dead_letter", LOG) == [["0"]]
-
-
-def migrate(file: Path) -> tuple[int, str]:
-    """Exit code and everything that was said."""
-    done = subprocess.run(
-        [*VIABTC, "migrate", "--from", str(file)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def original_file(directory: Path, mariadb: Mariadb) -> Path:
