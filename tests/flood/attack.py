@@ -159,7 +159,7 @@ def broken_requests(http_port: int, count: int, rng: random.Random) -> None:
         lambda: headed("Content-Length: 2", body=b"[]"),
         lambda: headed("Content-Length: 9000", body=b"[" * 9000),
         lambda: headed("Content-Length: 9000", body=b'{"a":' * 1800),
-        lambda: headed(*(f"X-{index}: y" for index in range(200)), "Content-Length: 1"),
+        lambda: headed(" X: of no header", "Content-Length: 1"),
     )
     one_each(http_port, count, makers, (b"", b"HTTP/1.1 400 "))
 

@@ -13,8 +13,9 @@ const LINE_BYTES: usize = 256;
 /// Longest id of a request that is taken from its client.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Most headers of a request.
-const HEADERS_MAX: usize = 128;
+/// Headers for which there is room at once; where a request has more, room is made for it. Only the size of
+/// a head is limited, as in the original's parser.
+const HEADERS_USUAL: usize = 64;
 
 /// Bytes of chunk framing that a body may have beside its content.
 const CHUNK_FRAMING_BYTES_MAX: usize = 64 * 1024;
@@ -132,18 +133,59 @@ impl Parser {
 fn is_no_http(input: &[u8]) -> bool {
     let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
     let Some(start) = start else { return false };
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    input.len() - start > 16 && request.parse(&input[start..]).is_err()
+    let line = input[start..].split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    input.len() - start > 16 && httparse::Request::new(&mut []).parse(line).is_err()
 }
 
+/// Reads the head at the start of `input`, which is there whole.
 fn read_head(input: &[u8], body_max: usize) -> Result<Head, HttpError> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_USUAL];
     let mut request = httparse::Request::new(&mut headers);
-    let bytes = match request.parse(input) {
-        Ok(httparse::Status::Complete(bytes)) if bytes <= HEAD_BYTES_MAX => bytes,
-        _ => return Err(HttpError::Malformed),
-    };
+    match request.parse(input) {
+        Ok(httparse::Status::Complete(bytes)) => understand_head(&request, bytes, body_max),
+        Ok(httparse::Status::Partial) => Err(HttpError::Malformed),
+        Err(_) => read_unusual_head(input, body_max),
+    }
+}
+
+/// As `read_head`, for a head of many headers, or with lines that go on in the next line (RFC 9112, 5.2):
+/// their ends become spaces.
+fn read_unusual_head(input: &[u8], body_max: usize) -> Result<Head, HttpError> {
+    let mut head = input[..input.len().min(HEAD_BYTES_MAX)].to_vec();
+    let mut lines = 0;
+    let mut previous = 0..0;
+    let mut start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
+    while let Some(length) = head[start..].iter().position(|byte| *byte == b'\n') {
+        let line = start..start + length + 1;
+        if head[line.clone()].trim_ascii().is_empty() && !matches!(head[line.start], b' ' | b'\t') {
+            break;
+        }
+        // The line of the request has no continuation: what begins with a space there is no header.
+        if lines > 1 && matches!(head[line.start], b' ' | b'\t') {
+            let end = previous.start + head[previous].trim_ascii_end().len();
+            head[end..line.start].fill(b' ');
+        }
+        lines += 1;
+        start = line.end;
+        previous = line;
+    }
+    let mut headers = vec![httparse::EMPTY_HEADER; lines];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(&head) {
+        Ok(httparse::Status::Complete(bytes)) => understand_head(&request, bytes, body_max),
+        _ => Err(HttpError::Malformed),
+    }
+}
+
+/// What a head of `bytes` bytes says of its request.
+fn understand_head(
+    request: &httparse::Request<'_, '_>,
+    bytes: usize,
+    body_max: usize,
+) -> Result<Head, HttpError> {
+    if bytes > HEAD_BYTES_MAX {
+        return Err(HttpError::Malformed);
+    }
     let is_new = request.version == Some(1);
     let mut keeps_alive = is_new;
     let mut awaits_continue = false;
@@ -341,6 +383,56 @@ mod tests {
         for body in ["5\r\nhelloXX0\r\n\r\n", "g\r\n", "65\r\n", "ffffffffffffffff\r\n"] {
             let input = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
             assert_eq!(parse_at_once(input.as_bytes()), Err(HttpError::Unservable), "{body}");
+        }
+    }
+
+    #[test]
+    fn heads_of_many_headers_are_read_up_to_their_size() {
+        for count in [HEADERS_USUAL - 1, HEADERS_USUAL, HEADERS_USUAL + 1, 129, 20_000] {
+            let many = "a:\n".repeat(count);
+            let input = format!("POST / HTTP/1.1\n{many}Content-Length: 5\n\nhello");
+            let expected = Ok(Some(("hello".to_owned(), true, input.len())));
+            assert_eq!(parse_at_once(input.as_bytes()), expected, "{count}");
+        }
+        let rest = HEAD_BYTES_MAX - "POST / HTTP/1.1\n\n".len();
+        let fits = format!("POST / HTTP/1.1\n{}x:\n\n", "a:\n".repeat(rest / 3 - 1));
+        assert!(parse_at_once(fits.as_bytes()).is_ok());
+        let exceeds = format!("POST / HTTP/1.1\n{}\n", "a:\n".repeat(rest / 3 + 1));
+        assert_eq!(parse_at_once(exceeds.as_bytes()), Err(HttpError::Malformed));
+    }
+
+    #[test]
+    fn a_header_may_go_on_in_the_next_line() {
+        let heads = [
+            "X: a\r\n b\r\nContent-Length: 5\r\n",
+            "X: a\n\tb\nContent-Length: 5\n",
+            "Content-Length:\r\n 5\r\nX: a\r\n",
+            "Content-Length: 5\r\n \r\n\t\r\nX:\r\n a\r\n  b\r\n",
+            "Transfer-Encoding:\r\n\tchunked\r\n",
+        ];
+        for head in heads {
+            let end = if head.contains('\r') { "\r\n" } else { "\n" };
+            let body = if head.contains("chunked") { "5\r\nhello\r\n0\r\n\r\n" } else { "hello" };
+            let input = format!("POST / HTTP/1.1{end}{head}{end}{body}");
+            let input = input.as_bytes();
+            let expected = Ok(Some(("hello".to_owned(), true, input.len())));
+            assert_eq!(parse_at_once(input), expected, "{head:?}");
+            for cut in 0..input.len() {
+                let mut parser = Parser::default();
+                let begun = parser.parse(&input[..cut], 100);
+                assert!(matches!(begun, Ok(Parsed::Partial { .. })), "{head:?} to {cut}");
+                assert!(matches!(parser.parse(input, 100), Ok(Parsed::Whole(..))), "{head:?}");
+            }
+        }
+        for (head, error) in [
+            (" X: a\r\nContent-Length: 5\r\n", HttpError::Malformed),
+            ("X: a\r\nno header\r\n b\r\n", HttpError::Malformed),
+            ("Content-Length: 5\r\n 6\r\n", HttpError::Unservable),
+            ("Transfer-Encoding: chunked\r\n , gzip\r\n", HttpError::Unservable),
+            ("Content-Length: 5\r\nX: a\r\n b\r\nContent-Length: 6\r\n", HttpError::Unservable),
+        ] {
+            let input = format!("POST / HTTP/1.1\r\n{head}\r\nhello");
+            assert_eq!(parse_at_once(input.as_bytes()), Err(error), "{head:?}");
         }
     }
 

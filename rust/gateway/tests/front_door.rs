@@ -149,6 +149,19 @@ fn an_answer_to_head_has_no_body() {
 }
 
 #[test]
+fn many_headers_and_headers_of_several_lines_are_served() {
+    let door = open(DoorOptions::default());
+    let mut stream = connect(&door);
+    let body = call("asset.list", 3);
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let many: String = (0..1_000).map(|index| format!("X-{index}: y\r\n")).collect();
+    for headers in [format!("{many}{length}"), format!("X: a\r\n b\r\n{length}")] {
+        stream.write_all(format!("POST / HTTP/1.1\r\n{headers}\r\n{body}").as_bytes()).unwrap();
+        assert_eq!(receive(&mut stream).0, "HTTP/1.1 200 OK", "{headers}");
+    }
+}
+
+#[test]
 fn malformed_http_is_cut_without_an_answer() {
     let door = open(DoorOptions::default());
     for text in [
