@@ -4,7 +4,8 @@ use viabtc_engine::{
     AssetConfig, AssetId, AssetSettings, Change, MarketConfig, MarketId, MarketSettings,
 };
 
-use super::{CodecError, read_decimal, write_decimal};
+use super::CodecError;
+use super::fields::{read_decimal, write_decimal};
 use crate::bytes::{Reader, Writer};
 
 pub(super) fn write_change(writer: &mut Writer<'_>, change: &Change) {
