@@ -11,11 +11,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from harness.processes import Server, start_accessws, start_exchange
+from harness.site import site
 from harness.websocket import Client
 from viabtc.accessws.auth import Refused, Verdict, open_http_authenticator
 from viabtc.client import RefusedError, StreamClient
 from viabtc.contract.channels import PATH
-from viabtc.rest.sites import AUTH
+from viabtc.rest.sites import AUTH, SIGN
 from viabtc.service.tokens import open_tokens
 
 DEADLINE_S = 60.0
@@ -112,7 +113,9 @@ def test_the_websocket_knows_issued_tokens_and_learns_of_their_end(
             assert client.call("server.auth", token["token"], "test")["error"]["code"] == 11
 
 
-def ends(server: Server, path: str, method: str, *params: str, end: Callable[[], None]) -> None:
+def ends(
+    server: Server, path: str, method: str, *params: str | int, end: Callable[[], None]
+) -> None:
     """Whether a connection that authenticated ends when `end` says so, with a reason."""
     with Client(server.place("websocket"), path) as client:
         assert client.call(method, *params)["error"] is None
@@ -202,6 +205,47 @@ def test_in_front_of_an_auth_url_a_websocket_ends_with_its_token(
             ends(server, "/", "server.auth", token["token"], "test", end=revoke)
             assert other.result("asset.query", "BTC") == {"BTC": {"available": "0", "freeze": "0"}}
     assert server.stop() == 0, server.said()
+
+
+def test_a_websocket_that_was_signed_for_ends_at_an_age_unless_it_signs_again(
+    place: tuple[Server, Path], tmp_path: Path
+) -> None:
+    exchange, _ = place
+    services = {"matchengine": [exchange.place("rpc")]}
+    with site() as url:
+        own = {"sign_lifetime": 1, "auth_recheck": 0.2}
+        server = start_accessws(tmp_path, services, url, own=own)
+        with (
+            Client(server.place("websocket")) as by_token,
+            Client(server.place("websocket")) as both,
+        ):
+            assert by_token.result("server.auth", "user-7", "test") == {"status": "success"}
+            assert both.result("server.sign", "id", "user-8", 1) == {"status": "success"}
+            assert both.result("server.auth", "user-8", "test") == {"status": "success"}
+            ends(server, "/", "server.sign", "id", "user-7", 1, end=lambda: None)
+            # Older than what ended: it would have ended before, had it stood on its signature.
+            for client in (by_token, both):
+                assert client.result("asset.query", "BTC")["BTC"]["available"] == "0"
+        assert server.stop() == 0, server.said()
+
+
+def test_a_service_at_sign_url_is_told_that_tokens_sign_nothing(
+    place: tuple[Server, Path],
+) -> None:
+    server, data = place
+    url = server.control.removesuffix("/control") + SIGN
+    known = open_tokens(data / "tokens").by_name
+
+    async def ask() -> Verdict:
+        async with open_http_authenticator(url, url, 10) as authenticator:
+            return await authenticator.sign("user-1", known["user-1"], 1)
+
+    verdict = asyncio.run(ask())
+    assert isinstance(verdict, Refused)
+    assert verdict.code == 11
+    with Client(server.place("websocket")) as client:
+        answer = client.call("server.sign", "user-1", known["user-1"], 1)
+    assert answer["error"] == {"code": 11, "message": verdict.message}
 
 
 def test_a_service_at_auth_url_learns_who_a_token_stands_for(place: tuple[Server, Path]) -> None:

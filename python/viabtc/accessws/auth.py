@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from viabtc.service.tokens import Tokens
+from viabtc.service.tokens import NO_SIGNATURES, Tokens
 
 AUTH_CALLS_MAX: Final = 10
 """Calls of `server.auth` under way. Source: the original's threads."""
@@ -86,7 +86,7 @@ class Authenticator(Protocol):
 
 
 class TokenAuthenticator:
-    """Looks tokens up; signatures do not exist."""
+    """Looks tokens up; takes no signatures."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -99,7 +99,7 @@ class TokenAuthenticator:
 
     async def sign(self, access_id: str, authorisation: str, tonce: int) -> Verdict:
         del access_id, authorisation, tonce
-        return INVALID_TOKEN
+        return Refused(_REFUSED, NO_SIGNATURES)
 
     async def withdrawn(self, grants: Sequence[Grant]) -> list[Grant]:
         version = self._tokens.accounts.version()

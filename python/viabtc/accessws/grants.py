@@ -1,44 +1,93 @@
-"""Tokens that open connections stand on: looked at again and again, so that none outlives it."""
+"""What open connections stand on: tokens that are looked at again and again, signatures that age.
+
+No connection outlives its token. A signature is shown once and cannot be asked about again, since a
+site that heeds `tonce` refuses it the second time: what stands on one ends at an age, and whoever
+was not locked out meanwhile signs again.
+"""
 
 import asyncio
 import random
-from typing import Final
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from viabtc import _core
 from viabtc.accessws.auth import Authenticator, Grant
 
 _NUMBER_MAX: Final = 2**32 - 1
 
+LOOK_S: Final = 1.0
+"""Longest pause between two looks at what signatures have become too old."""
+
 
 class Grants:
     """Those of one hub.
 
     Args:
-        interval_s: Pause between two looks.
+        recheck_s: Pause between two looks at the tokens; 0 looks never.
+        signed_s: How long a connection may stand on one signature; 0 for ever.
+        now: Seconds of a clock that is never set.
     """
 
-    def __init__(self, hub: _core.Hub, authenticator: Authenticator, interval_s: float) -> None:
+    def __init__(
+        self,
+        hub: _core.Hub,
+        authenticator: Authenticator,
+        recheck_s: float,
+        signed_s: float = 0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._hub = hub
         self._authenticator = authenticator
-        self._interval_s = interval_s
+        self._recheck_s = recheck_s
+        self._signed_s = signed_s
+        self._now = now
+        self._ends: dict[int, float] = {}
+        """When signatures become too old, by their numbers."""
         self._by_number: dict[int, Grant] = {}
         self._numbers: dict[Grant, int] = {}
         self._number = 0
 
     def number_of(self, grant: Grant) -> int:
-        """The number that the hub knows a grant by."""
+        """The number that the hub knows a grant by; 0 when tokens are not looked at."""
+        if not self._recheck_s:
+            return 0
         number = self._numbers.get(grant)
         if number is None:
-            self._number = number = self._number % _NUMBER_MAX + 1
+            number = self._next()
             self._by_number[number] = grant
             self._numbers[grant] = number
         return number
 
-    async def run(self) -> None:
-        """Looks until it is cancelled."""
-        while True:
-            await asyncio.sleep(self._interval_s)
-            await self.look()
+    def number_of_signature(self) -> int:
+        """The number of a signature that was just taken; 0 when none becomes too old."""
+        if not self._signed_s:
+            return 0
+        number = self._next()
+        self._ends[number] = self._now() + self._signed_s
+        return number
+
+    def works(self) -> list[Coroutine[Any, Any, None]]:
+        """What has to run."""
+        works = []
+        if self._recheck_s:
+            works.append(_again(self._recheck_s, self.look))
+        if self._signed_s:
+            works.append(_again(min(self._signed_s, LOOK_S), self.end_signatures))
+        return works
+
+    async def end_signatures(self) -> None:
+        """Closes what stands on a signature that is too old; forgets what nothing stands on."""
+        now, held = self._now(), set(self._hub.grants())
+        for number in [number for number, end in self._ends.items() if end <= now]:
+            self._hub.withdraw(number)
+            del self._ends[number]
+        for number in self._ends.keys() - held:
+            del self._ends[number]
+
+    def _next(self) -> int:
+        self._number = self._number % _NUMBER_MAX + 1
+        return self._number
 
     async def look(self) -> None:
         """Closes what stands on a token that counts no more; forgets what nothing stands on."""
@@ -49,3 +98,10 @@ class Grants:
         grants = random.sample(list(self._numbers), len(self._numbers))
         for grant in await self._authenticator.withdrawn(grants):
             self._hub.withdraw(self._numbers[grant])
+
+
+async def _again(interval_s: float, look: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Looks until it is cancelled."""
+    while True:
+        await asyncio.sleep(interval_s)
+        await look()

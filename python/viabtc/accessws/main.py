@@ -92,6 +92,7 @@ async def _open(settings: AccesswsSettings, log: Any) -> AsyncIterator[HubPart]:
                 settings.paces,
                 settings.timeout_s,
                 recheck_s=settings.recheck_s,
+                signed_s=settings.signed_s,
                 is_polling=True,
                 log=log,
             )

@@ -24,6 +24,7 @@ class Owner:
 
     Args:
         recheck_s: Pause between two looks at the tokens of open connections; 0 looks never.
+        signed_s: How long a connection may stand on one signature; 0 for ever.
     """
 
     def __init__(
@@ -34,12 +35,13 @@ class Owner:
         timeout_s: float,
         *,
         recheck_s: float,
+        signed_s: float = 0,
         is_polling: bool,
         log: Any,
     ) -> None:
         self.questions = Questions(hub, log)
         self.feeds = Feeds(hub, self.questions, paces, is_polling=is_polling)
-        self.grants = Grants(hub, authenticator, recheck_s) if recheck_s else None
+        self.grants = Grants(hub, authenticator, recheck_s, signed_s)
         self._hub = hub
         self._authenticator = authenticator
         self._timeout_s = timeout_s
@@ -96,14 +98,15 @@ class Owner:
             self._hub.answer(connection, encode(answer))
         else:
             answer = {"error": None, "result": result, "id": request_id}
-            grant = 0
-            if self.grants is not None and token is not None:
+            if token is None:
+                grant = self.grants.number_of_signature()
+            else:
                 grant = self.grants.number_of(Grant(token, outcome))
             self._hub.authenticate(connection, outcome, encode(answer), grant=grant)
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
         """What has to run beside the notices."""
-        return [] if self.grants is None else [self.grants.run()]
+        return self.grants.works()
 
     async def close(self) -> None:
         """Serves no more."""
@@ -121,6 +124,7 @@ async def owning(
     timeout_s: float,
     *,
     recheck_s: float,
+    signed_s: float = 0,
     is_polling: bool,
     log: Any,
 ) -> AsyncIterator[Owner]:
@@ -132,6 +136,7 @@ async def owning(
         paces,
         timeout_s,
         recheck_s=recheck_s,
+        signed_s=signed_s,
         is_polling=is_polling,
         log=log,
     )

@@ -46,6 +46,8 @@ class AccesswsSettings:
     sign_url: str
     recheck_s: float
     """Pause between two questions whether a token that is in use still counts; 0 asks never."""
+    signed_s: float
+    """How long a connection may stand on one signature of `server.sign`; 0 for ever."""
     monitor: Place | None
     orders: TopicSettings
     balances: TopicSettings
@@ -85,6 +87,7 @@ def _read(root: Section) -> AccesswsSettings:
         auth_url=root.url("auth_url"),
         sign_url=root.url("sign_url"),
         recheck_s=own.seconds("auth_recheck", 0, low=0, high=3600),
+        signed_s=own.seconds("sign_lifetime", 0, low=0, high=30 * 86_400),
         monitor=monitor.place("bind"),
         orders=orders,
         balances=_topic(root.section("balances")),

@@ -22,6 +22,9 @@ DEMO_USERS: Final = (1, 2)
 USERS: Final = "users.json"
 """File beside the tokens with the users and tokens that administrators make."""
 
+NO_SIGNATURES: Final = "no signatures are taken here: use server.auth with a token"
+"""Answer to `server.sign`: of tokens only hashes are kept, and no signature can be checked."""
+
 _MODE: Final = 0o600
 _USER: Final = "user-"
 _TOKEN_BYTES: Final = 24

@@ -294,6 +294,8 @@ def test_tokens_stand_for_users_and_the_administrator_is_none(tmp_path: Path) ->
         assert await authenticator.auth("u") == 5
         assert await authenticator.auth("a") == INVALID_TOKEN
         assert await authenticator.auth("") == INVALID_TOKEN
-        assert await authenticator.sign("5", "u", 1) == INVALID_TOKEN
+        refused = await authenticator.sign("5", "u", 1)
+        assert isinstance(refused, Refused)
+        assert "server.auth" in refused.message
 
     asyncio.run(run())

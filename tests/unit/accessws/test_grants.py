@@ -1,4 +1,4 @@
-"""Tokens that connections stand on have one number each, and go with the last connection."""
+"""Tokens that connections stand on have one number each; signatures have their own, and age."""
 
 import asyncio
 from collections.abc import Sequence
@@ -61,3 +61,27 @@ def test_what_ended_is_withdrawn_and_what_nothing_stands_on_is_forgotten() -> No
     asyncio.run(grants.look())
     assert authenticator.asked == {"a"}
     assert grants.number_of(Grant("b", 7)) not in numbers.values()
+
+
+def test_a_signature_ends_at_its_age_whatever_stands_on_others() -> None:
+    hub, seconds = Hub(), [100.0]
+    grants = Grants(cast("_core.Hub", hub), Authenticator(), 0, 30, now=lambda: seconds[0])
+    assert grants.number_of(Grant("a", 7)) == 0, "tokens are not looked at here"
+    first = grants.number_of_signature()
+    seconds[0] = 120.0
+    second, gone = grants.number_of_signature(), grants.number_of_signature()
+    assert len({0, first, second, gone}) == 4
+    hub.held = {first, second}
+    for now, ended in ((129.9, []), (130.0, [first]), (149.9, [first]), (150.0, [first, second])):
+        seconds[0] = now
+        asyncio.run(grants.end_signatures())
+        assert hub.withdrawn == ended, now
+
+
+def test_without_an_age_signatures_stand_for_ever() -> None:
+    grants = Grants(cast("_core.Hub", Hub()), Authenticator(), 1.0)
+    assert grants.number_of_signature() == 0
+    works = grants.works()
+    for work in works:
+        work.close()
+    assert len(works) == 1

@@ -64,6 +64,7 @@ def test_the_originals_keys_without_effect_are_notes(tmp_path: Path) -> None:
         ("viabtc.origins", ["https://Example.org"]),
         ("viabtc.auth_timeout", -1),
         ("viabtc.auth_recheck", "5"),
+        ("viabtc.sign_lifetime", -1),
         ("viabtc.stream_message_bytes_max", 10),
         ("viabtc.stream_subscriptions_max", 0),
     ],
@@ -89,13 +90,13 @@ def test_bounds_of_clients_come_from_the_file(tmp_path: Path) -> None:
         "stream_ping_interval": 7.5,
     }
     config = sample()
-    config["viabtc"] |= {**own, "auth_recheck": 2.5}
+    config["viabtc"] |= {**own, "auth_recheck": 2.5, "sign_lifetime": 600}
     settings, findings = read_accessws(written(tmp_path, config))
     assert findings.unknown == []
     seconds = {"auth_timeout", "message_timeout", "stream_ping_interval"}
     hub = {f"{name}_s" if name in seconds else name: value for name, value in own.items()}
     assert hub.items() <= settings.hub.items()
-    assert settings.recheck_s == 2.5
+    assert (settings.recheck_s, settings.signed_s) == (2.5, 600)
     _core.Hub(["tcp@127.0.0.1:0"], options=settings.hub).stop()
 
 

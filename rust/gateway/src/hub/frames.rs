@@ -38,9 +38,9 @@ impl Closing {
     /// The peer did not say in time who it is.
     pub const NOBODY: Closing =
         Closing::new(1008, "authenticate sooner: nobody stays here for so long");
-    /// The token or key that the peer showed counts no more.
+    /// The token that the peer showed counts no more, or its signature is too old.
     pub const WITHDRAWN: Closing =
-        Closing::new(1008, "the token is not valid any more: authenticate with another");
+        Closing::new(1008, "token or signature is not valid any more: authenticate again");
     /// The peer was silent for too long.
     pub const IDLE: Closing = Closing::new(1001, "nothing was received for too long");
     /// The peer reads slower than messages come.
