@@ -175,6 +175,9 @@ def test_the_command_line_lists_an_asset_and_every_port_knows_it(exchange: Serve
     code, said = order_tool(place, "market", "set", "NONE", "--min-amount", "1")
     assert code == 2
     assert "name one of BTCUSDT" in said
+    code, said = order_tool(place, "asset", "add", "A B", "--prec-save", "8", "--prec-show", "8")
+    rule = "the name of an asset consists of letters, digits, `_`, `.` and `-`"
+    assert (code, said) == (1, f"viabtc: refused: not possible: {rule}\n")
     code, said = order_tool(place, "asset", "set", "DOGE")
     assert code == 2
     assert "--prec-save" in said

@@ -68,6 +68,28 @@ pub struct ChangeError {
     pub reason: String,
 }
 
+impl Change {
+    /// Whether the name of something new can stand in addresses, topics and words of a command line.
+    ///
+    /// It is asked when a command comes, not when one is applied: configuration files of an original may
+    /// hold any name, and so may journals that were written before there was this rule.
+    ///
+    /// # Errors
+    /// When it has other characters than those.
+    pub fn check_name(&self) -> Result<(), ChangeError> {
+        let (what, name) = match self {
+            Change::AddAsset(asset) => ("an asset", &asset.name),
+            Change::AddMarket(market) => ("a market", &market.name),
+            _ => return Ok(()),
+        };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if name.bytes().all(is_plain) {
+            return Ok(());
+        }
+        Err(impossible(format!("the name of {what} consists of letters, digits, `_`, `.` and `-`")))
+    }
+}
+
 impl Exchange {
     /// The configuration after `change`; nothing is changed yet.
     ///

@@ -315,7 +315,8 @@ impl<S: Storage + Sync> Core<S> {
                 }
                 let mut next = None;
                 if let Command::Change(change) = command {
-                    match self.plan(change) {
+                    let named = change.check_name().map_err(Refusal::Change);
+                    match named.and_then(|()| self.plan(change)) {
                         Ok(planned) => next = Some(planned),
                         Err(refusal) => {
                             bodies.write(|out| refusal.write(command_number(command), id, out));

@@ -119,6 +119,22 @@ fn an_answer_to_a_change_says_what_stands_in_its_way() {
             11,
             "at most prec_save of BTC, which is 12",
         ),
+        (905, r#"["A B", {"prec_save": 8}, "admin"]"#, 11, "the name of an asset consists of"),
+        (905, r#"["", {"prec_save": 8}, "admin"]"#, 11, "has 0 bytes"),
+        (905, r#"["LONGERTHAN15BYTE", {"prec_save": 8}, "admin"]"#, 11, "has 16 bytes"),
+        (
+            905,
+            "[\"A\u{e9}\", {\"prec_save\": 8}, \"admin\"]",
+            11,
+            "the name of an asset consists of",
+        ),
+        (
+            903,
+            r#"["A/B", {"stock": "BTC", "money": "USDT", "stock_prec": 4, "money_prec": 2,
+                "min_amount": "1"}, "admin"]"#,
+            11,
+            "the name of a market consists of",
+        ),
     ] {
         let reply = call(&host, command, params);
         assert!(reply.contains(&format!("\"code\": {code}")), "{params}: {reply}");
