@@ -140,7 +140,34 @@ def test_a_data_directory_that_is_none_is_named(tmp_path: Path) -> None:
 def test_a_wrong_key_comes_with_what_would_be_right(tmp_path: Path) -> None:
     checks = looked_at(tmp_path, assets=[{"name": "BTC", "prec_save": 99}], markets=[])
     wrong = [check for check in checks if check.state == WRONG]
-    assert [(check.what, check.do) for check in wrong] == [("assets[0].prec_save is 99", "0 to 20")]
+    found = [(check.what, check.do) for check in wrong]
+    assert found == [("assets[0].prec_save is 99", "make it 0 to 20")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "what", "do"),
+    [
+        ({"cli": 5}, "cli is 5", "make it HOST:PORT with a numeric IPv4 host"),
+        ({"brokers": None}, "brokers is null", "make it a string"),
+        ({"svr": {}}, "svr.bind is missing", "add it: TYPE@PLACE"),
+        ({"histroy_thread": 1}, "histroy_thread is unknown", "correct or remove it: perhaps"),
+        ({"cli": "0.0.0.0:7317"}, "cli opens 0.0.0.0:7317", "make it 127.0.0.1, unless"),
+        ({"viabtc": {"data": True}}, "viabtc.data is true", "make it a string"),
+        ({"viabtc": {"control": {"a": 1}}}, 'viabtc.control is {"a": 1}', "make it HOST:PORT"),
+    ],
+)
+def test_a_wrong_file_is_said_with_an_instruction_and_ends_nothing(
+    tmp_path: Path, keys: dict[str, Any], what: str, do: str
+) -> None:
+    (found,) = [check for check in looked_at(tmp_path, **keys) if check.what.startswith(what)]
+    assert found.do.startswith(do), found
+
+
+def test_a_redis_that_is_none_ends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "marketprice.json"
+    path.write_text(json.dumps({"redis": {"name": "", "addr": 1.5}}))
+    checks = examine({"marketprice": path}, lambda name, file: load_service(name).read(file))
+    assert "redis.addr is 1.5" in [check.what for check in checks]
 
 
 def test_services_that_are_called_and_do_not_answer_are_named(tmp_path: Path) -> None:

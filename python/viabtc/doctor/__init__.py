@@ -31,8 +31,10 @@ def examine(services: Mapping[str, Path], read: Read) -> list[Check]:
     has_redis = any(_has_redis(data) for data in loaded.values())
     checks: list[Check] = [machine.clock(), *machine.memory(has_redis=has_redis)]
     for name, path in services.items():
-        checks += files.file(name, path, read)
-        if name not in loaded:
+        found = list(files.file(name, path, read))
+        checks += found
+        if name not in loaded or any(check.state == WRONG for check in found):
+            # What a file that cannot be used names may be anything.
             continue
         data = loaded[name]
         checks += files.ports(name, data)
@@ -79,8 +81,8 @@ async def _outside(name: str, data: Mapping[str, Any]) -> list[Check]:
         checks += await stores.sentinels(name, section)
     for key in ("matchengine", "marketprice", "readhistory"):
         if isinstance(section := data.get(key), dict):
-            addresses = section.get("addr", ())
-            for text in [addresses] if isinstance(addresses, str) else addresses:
+            addresses = section.get("addr", [])
+            for text in addresses if isinstance(addresses, list) else [addresses]:
                 checks.append(await _remote(name, key, str(text)))
     brokers = data.get("brokers")
     wanted = [(brokers, topic) for topic in ("balances", "orders", "deals") if brokers]

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from viabtc.doctor.check import OK, PATIENCE_S, WARNING, WRONG, Check
 from viabtc.protocol.addresses import Place, read_place
-from viabtc.service.settings import Findings, SettingsError
+from viabtc.service.settings import MISSING, Findings, Problem, SettingsError
 
 Read = Callable[[str, Path], tuple[Any, Findings]]
 """Reads the file of a service, as the service does."""
@@ -44,13 +44,22 @@ def file(name: str, path: Path, read: Read) -> Iterator[Check]:
         _, findings = read(name, path)
     except SettingsError as error:
         for problem in error.problems:
-            yield Check(name, str(path), WRONG, f"{problem.key} {problem.what}", problem.right)
+            verb = "add it:" if problem.what == MISSING else "make it"
+            yield _found(name, path, WRONG, problem, verb)
         return
-    for problem in (*findings.unknown, *findings.exposed):
-        yield Check(name, str(path), WARNING, f"{problem.key} {problem.what}", problem.right)
+    for problem in findings.unknown:
+        yield _found(name, path, WARNING, problem, "correct or remove it:")
+    for problem in findings.exposed:
+        yield _found(name, path, WARNING, problem, "make it")
     if path.stat().st_mode & 0o004:
         yield Check(name, str(path), WARNING, "everybody may read it", f"chmod 640 {path}")
     yield Check(name, str(path), OK, "can be used")
+
+
+def _found(name: str, path: Path, state: str, problem: Problem, verb: str) -> Check:
+    """What reading a file found, with what would be right as an instruction."""
+    what = f"{problem.key} {problem.what}"
+    return Check(name, str(path), state, what, f"{verb} {problem.right}")
 
 
 def ports(name: str, data: Mapping[str, Any]) -> Iterator[Check]:

@@ -19,9 +19,9 @@ _FULL_SHARE: Final = 0.9
 
 def places(section: Mapping[str, Any]) -> tuple[Place, ...]:
     """Addresses of the section; hosts may be names."""
-    listed = section.get("addr", ())
+    listed = section.get("addr", [])
     found = []
-    for text in [listed] if isinstance(listed, str) else list(listed):
+    for text in listed if isinstance(listed, list) else [listed]:
         host, _, port = str(text).rpartition(":")
         number = read_port(port)
         if host and number is not None:
@@ -53,7 +53,7 @@ async def master(name: str, section: Mapping[str, Any]) -> list[Check]:
 def _keeping(name: str, subject: str, found: Mapping[str, Any]) -> Iterator[Check]:
     """What of `INFO` says that something will be lost."""
     if found.get("loading"):
-        yield Check(name, subject, WARNING, "it still reads its files", "wait until it has")
+        yield Check(name, subject, WARNING, "it still reads its files", "wait until it is done")
     policy, most = str(found.get("maxmemory_policy", "")), int(found.get("maxmemory", 0))
     if most and policy != "noeviction":
         what = f"maxmemory-policy is {policy}: when it is full it throws candles and alerts away"

@@ -56,6 +56,9 @@ class Findings:
 
 T = TypeVar("T")
 
+MISSING: Final = "is missing"
+"""What is wrong with a required key that is not there."""
+
 REQUIRED: Final = object()
 """Default of keys that must be there."""
 
@@ -248,7 +251,7 @@ class Section:
         if name in self.data:
             return self.data[name]
         if default is REQUIRED:
-            self.problem(name, "is missing", right)
+            self.problem(name, MISSING, right)
             return None
         return default
 
