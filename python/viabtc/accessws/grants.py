@@ -26,7 +26,7 @@ class Grants:
     Args:
         recheck_s: Pause between two looks at the tokens; 0 looks never.
         signed_s: How long a connection may stand on one signature; 0 for ever.
-        now: Seconds of a clock that is never set.
+        now_s: Seconds of a clock that is never set.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class Grants:
         authenticator: Authenticator,
         recheck_s: float,
         signed_s: float = 0,
-        now: Callable[[], float] = time.monotonic,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hub = hub
         self._authenticator = authenticator
         self._recheck_s = recheck_s
         self._signed_s = signed_s
-        self._now = now
-        self._ends: dict[int, float] = {}
+        self._now_s = now_s
+        self._ends_s: dict[int, float] = {}
         """When signatures become too old, by their numbers."""
         self._by_number: dict[int, Grant] = {}
         self._numbers: dict[Grant, int] = {}
@@ -64,7 +64,7 @@ class Grants:
         if not self._signed_s:
             return 0
         number = self._next()
-        self._ends[number] = self._now() + self._signed_s
+        self._ends_s[number] = self._now_s() + self._signed_s
         return number
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
@@ -78,12 +78,12 @@ class Grants:
 
     async def end_signatures(self) -> None:
         """Closes what stands on a signature that is too old; forgets what nothing stands on."""
-        now, held = self._now(), set(self._hub.grants())
-        for number in [number for number, end in self._ends.items() if end <= now]:
+        now_s, held = self._now_s(), set(self._hub.grants())
+        for number in [number for number, end_s in self._ends_s.items() if end_s <= now_s]:
             self._hub.withdraw(number)
-            del self._ends[number]
-        for number in self._ends.keys() - held:
-            del self._ends[number]
+            del self._ends_s[number]
+        for number in self._ends_s.keys() - held:
+            del self._ends_s[number]
 
     def _next(self) -> int:
         self._number = self._number % _NUMBER_MAX + 1

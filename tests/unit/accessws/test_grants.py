@@ -65,7 +65,7 @@ def test_what_ended_is_withdrawn_and_what_nothing_stands_on_is_forgotten() -> No
 
 def test_a_signature_ends_at_its_age_whatever_stands_on_others() -> None:
     hub, seconds = Hub(), [100.0]
-    grants = Grants(cast("_core.Hub", hub), Authenticator(), 0, 30, now=lambda: seconds[0])
+    grants = Grants(cast("_core.Hub", hub), Authenticator(), 0, 30, now_s=lambda: seconds[0])
     assert grants.number_of(Grant("a", 7)) == 0, "tokens are not looked at here"
     first = grants.number_of_signature()
     seconds[0] = 120.0
