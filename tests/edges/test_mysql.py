@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -21,8 +22,8 @@ from harness.mariadb import HISTORY, LOG, PASSWORD, USER, Mariadb
 from harness.processes import Server, start_matchengine, start_readhistory
 from harness.rpc import Client, Frame
 from viabtc import _core
-from viabtc.edges.mysql import LEASE_S, MysqlReader, MysqlSettings
-from viabtc.edges.store import Position, StoreError
+from viabtc.edges.mysql import LEASE_S, MysqlProjection, MysqlReader, MysqlSettings, history
+from viabtc.edges.store import Holder, Position, StoreError
 from viabtc.matchengine.databases import open_projections
 from viabtc.matchengine.holder import open_holder
 from viabtc.matchengine.settings import Databases
@@ -459,6 +460,48 @@ def test_a_lease_whose_holder_died_is_taken_when_it_is_over(rig: Rig, mariadb: M
             await rig.until_written()
         assert time.monotonic() - began > LEASE_S - 1
         assert mariadb.rows("SELECT epoch FROM viabtc_lease", HISTORY) == [["7"]]
+
+    run(test())
+
+
+@pytest.mark.parametrize("act", ["beat", "write"])
+def test_a_lease_is_given_back_whatever_the_stop_interrupts(act: str, mariadb: Mariadb) -> None:
+    async def test() -> None:
+        place = settings(mariadb, HISTORY)
+        store = MysqlProjection(place, "history", Holder("stopping"), history)
+        begun = await store.position()
+        batch = SimpleNamespace(sequence=1, part=0, rows=1, content=[b"SELECT 1"])
+        acting = store.beat() if act == "beat" else store.write(batch, begun)
+        mariadb.freeze()
+        try:
+            task = asyncio.create_task(acting)
+            # It runs before this goes on, up to where it waits for the server's answer.
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        finally:
+            mariadb.thaw()
+        await store.release()
+        assert mariadb.rows("SELECT holder FROM viabtc_lease", HISTORY) == [[""]]
+        next_store = MysqlProjection(place, "history", Holder("starting"), history)
+        # Refused while the lease is held; nothing of the interrupted batch counts.
+        assert await next_store.position() == begun
+        await next_store.close()
+
+    run(test())
+
+
+def test_a_stop_does_not_wait_for_a_server_that_is_silent(mariadb: Mariadb) -> None:
+    async def test() -> None:
+        store = MysqlProjection(settings(mariadb, HISTORY), "history", Holder("stopping"), history)
+        await store.position()
+        mariadb.freeze()
+        try:
+            async with asyncio.timeout(DEADLINE_S / 2):
+                await store.release()
+        finally:
+            mariadb.thaw()
 
     run(test())
 

@@ -46,6 +46,9 @@ _SESSION: Final = (
 _ANSWER_TIMEOUT_S: Final = 60.0
 """How long an answer may take; then the connection is given up and the position read back."""
 
+_RELEASE_TIMEOUT_S: Final = 1.0
+"""How long a stop tries to give a lease back: of the 5 s that a stop may take, for two leases."""
+
 _SCHEMA: Final = b"""CREATE TABLE IF NOT EXISTS `viabtc_schema` (
   `script` varchar(64) NOT NULL,
   `applied` datetime(6) NOT NULL,
@@ -271,10 +274,16 @@ class MysqlProjection:
             await run_sql(connection, b"COMMIT")
 
     async def release(self) -> None:
-        """Gives the lease back, so that the next start need not wait; failing is no harm."""
-        if self._connection is not None and self.epoch is not None:
+        """Gives the lease back, so that the next start need not wait; failing is no harm.
+
+        A stop that comes while a batch or a sign of life is under way ends the session with it. The
+        lease is given back in a new one then.
+        """
+        if self.epoch is not None:
             with contextlib.suppress(StoreError):
-                async with self._session("cannot release the lease"):
+                async with self._session("cannot release the lease", _RELEASE_TIMEOUT_S):
+                    if self._connection is None:
+                        self._connection = await connect(self._settings)
                     await run_sql(
                         self._connection,
                         b"UPDATE viabtc_lease SET `holder` = '' WHERE `name` = '%s'"
@@ -294,10 +303,12 @@ class MysqlProjection:
         return self._connection
 
     @contextlib.asynccontextmanager
-    async def _session(self, what: str) -> AsyncIterator[asyncio.Timeout]:
+    async def _session(
+        self, what: str, timeout_s: float = _ANSWER_TIMEOUT_S
+    ) -> AsyncIterator[asyncio.Timeout]:
         """Gives the session up after any failure: what the server did is then read back."""
         try:
-            async with errors(what), asyncio.timeout(_ANSWER_TIMEOUT_S) as limit:
+            async with errors(what), asyncio.timeout(timeout_s) as limit:
                 yield limit
         except BaseException:
             await self.close()
