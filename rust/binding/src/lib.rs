@@ -14,6 +14,7 @@ mod push;
 mod requests;
 mod slices;
 mod takeover;
+mod values;
 mod wake;
 
 use pyo3::prelude::*;

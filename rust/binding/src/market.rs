@@ -4,33 +4,30 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::Ordering::Release;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use viabtc_engine::{Config, Decimal, Event, Side};
+use viabtc_engine::Decimal;
 use viabtc_gateway::{BoardBackend, Refusal};
-use viabtc_host::follow::{Effects, Follower};
-use viabtc_journal::{Directory, FeedSignal};
-use viabtc_market::{Board, Changes, Deal, Options, Resolution, Taker, Zone};
-use viabtc_wire::market::{
-    read_candle, read_deal_message, read_recent_deal, write_candle, write_last_price,
-    write_recent_deal,
-};
+use viabtc_host::follow::Follower;
+use viabtc_journal::Directory;
+use viabtc_market::{Board, Changes, Options, Resolution, Zone};
+use viabtc_wire::market::{read_candle, read_deal_message, read_recent_deal};
 use viabtc_wire::messages::{Arrival, TopicPosition};
 
 use crate::engine::Engine;
 use crate::errors::{ConfigError, StartError};
 
-/// Most commands whose deals are counted in at once: it bounds how long a query waits.
-const EFFECTS_MAX: usize = 512;
+mod changes;
+mod follow;
 
-/// How long a follower without anything to do waits before it looks whether it has to stop.
-const IDLE: Duration = Duration::from_millis(100);
+use changes::Rendered;
+use follow::DealFeed;
 
 /// Candles, last prices and recent deals of all markets.
 #[pyclass(frozen, module = "viabtc._core")]
@@ -112,7 +109,7 @@ impl MarketBoard {
     /// Makes markets known before their first deal.
     fn list_markets(&self, py: Python<'_>, names: Vec<String>) {
         py.detach(|| {
-            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self.board_mut();
             for name in &names {
                 board.list(name);
             }
@@ -129,7 +126,7 @@ impl MarketBoard {
         last: Option<String>,
     ) -> PyResult<u64> {
         py.detach(|| {
-            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self.board_mut();
             let place = board.place_or_new(market);
             let mut skipped = 0;
             for (name, rows) in &candles {
@@ -167,7 +164,7 @@ impl MarketBoard {
     ) -> PyResult<Option<usize>> {
         let resolution = resolution(length)?;
         Ok(py.detach(|| {
-            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self.board_mut();
             let place = board.place_or_new(market);
             for (index, (time, text)) in rows.iter().enumerate() {
                 match read_candle(text) {
@@ -188,7 +185,7 @@ impl MarketBoard {
     /// Makes the longer candles that a market lacks, and its last price, of those that it has.
     fn derive_longer(&self, py: Python<'_>, market: &str) {
         py.detach(|| {
-            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self.board_mut();
             let place = board.place_or_new(market);
             board.derive_longer(place);
             let newest = board.candles(place, Resolution::Day).iter().next_back();
@@ -215,7 +212,7 @@ impl MarketBoard {
     /// The largest id of a deal; 0 before the first.
     #[getter]
     fn last_deal(&self) -> u64 {
-        let board = self.board.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let board = self.board();
         board.last_deal()
     }
 
@@ -231,7 +228,7 @@ impl MarketBoard {
         let (mut counted, mut repeated, mut missing, mut taken) = (0u64, 0u64, 0u64, 0u64);
         let mut refused = Vec::new();
         py.detach(|| {
-            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self.board_mut();
             let mut place = self.place();
             for (offset, value, number) in &messages {
                 let mut topic = place.topic;
@@ -274,7 +271,7 @@ impl MarketBoard {
     /// come after all, these are repeats. Texts are those of messages.
     fn complete(&self, py: Python<'_>, deals: Vec<Vec<u8>>) -> PyResult<u64> {
         py.detach(|| {
-            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self.board_mut();
             let mut place = self.place();
             let mut counted = 0;
             for text in &deals {
@@ -300,7 +297,7 @@ impl MarketBoard {
         let storage = Directory::open(&directory).map_err(failed)?;
         let sequence = self.place().sequence;
         let follower = Follower::open(&storage, sequence);
-        let mut feed = Feed {
+        let mut feed = DealFeed {
             follower,
             signal: Arc::clone(engine.get().host.feed_signal()),
             board: Arc::clone(&self.board),
@@ -328,27 +325,18 @@ impl MarketBoard {
         py: Python<'py>,
     ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyList>)> {
         let (changed, at) = py.detach(|| {
-            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self.board_mut();
             let mut place = self.place();
             let unstored = std::mem::take(&mut place.taken);
             board.put_back(&unstored);
             place.taken = board.take_changes();
             let changed: Vec<_> =
-                place.taken.iter().map(|changes| rendered(&board, changes)).collect();
+                place.taken.iter().map(|changes| Rendered::new(&board, changes)).collect();
             (changed, (place.topic, place.sequence))
         });
         let list = PyList::empty(py);
         for market in changed {
-            let dict = PyDict::new(py);
-            dict.set_item("market", market.name)?;
-            dict.set_item("last", market.last)?;
-            let candles = PyDict::new(py);
-            for (resolution, rows) in Resolution::ALL.iter().zip(market.candles) {
-                candles.set_item(resolution.name(), rows)?;
-            }
-            dict.set_item("candles", candles)?;
-            dict.set_item("deals", market.deals)?;
-            list.append(dict)?;
+            list.append(market.into_python(py)?)?;
         }
         let dict = PyDict::new(py);
         dict.set_item("offset", at.0.offset)?;
@@ -364,7 +352,7 @@ impl MarketBoard {
 
     /// The store lost everything.
     fn put_back_all(&self) {
-        let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut board = self.board_mut();
         self.place().taken.clear();
         board.put_back_all();
     }
@@ -372,14 +360,14 @@ impl MarketBoard {
     /// Drops candles that are older than they are kept.
     fn clean(&self, py: Python<'_>) {
         py.detach(|| {
-            let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self.board_mut();
             board.clean(seconds_now());
         });
     }
 
     /// First second whose candles are kept, by length.
     fn kept_from<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let board = self.board.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let board = self.board();
         let dict = PyDict::new(py);
         for resolution in Resolution::ALL {
             if let Some(time) = board.options().kept_from(resolution, seconds_now()) {
@@ -391,7 +379,7 @@ impl MarketBoard {
 
     #[getter]
     fn markets(&self) -> Vec<String> {
-        let board = self.board.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let board = self.board();
         board.names().map(str::to_owned).collect()
     }
 
@@ -424,7 +412,15 @@ impl MarketBoard {
         move || place.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).sequence
     }
 
-    fn place(&self) -> std::sync::MutexGuard<'_, Place> {
+    fn board(&self) -> RwLockReadGuard<'_, Board> {
+        self.board.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn board_mut(&self) -> RwLockWriteGuard<'_, Board> {
+        self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -440,117 +436,6 @@ fn position<'py>(py: Python<'py>, place: &Place) -> PyResult<Bound<'py, PyDict>>
     dict.set_item("number", place.topic.number)?;
     dict.set_item("sequence", place.sequence)?;
     Ok(dict)
-}
-
-/// A market's changes as texts.
-struct Rendered {
-    name: String,
-    last: String,
-    candles: [Vec<(i64, String)>; 4],
-    /// Oldest first.
-    deals: Vec<String>,
-}
-
-fn rendered(board: &Board, changes: &Changes) -> Rendered {
-    let place = changes.market;
-    let name = board.names().nth(place).unwrap_or_default().to_owned();
-    let candles = Resolution::ALL.map(|resolution| {
-        // A candle that was dropped since it changed is too old for every store.
-        let times = changes.candles[resolution as usize].iter();
-        let rows = times.filter_map(|time| {
-            let candle = board.candle(place, resolution, *time)?;
-            Some((*time, text(|out| write_candle(candle, out))))
-        });
-        rows.collect()
-    });
-    let deals = board.newest_deals(place, changes.deals);
-    let deals = deals.map(|deal| text(|out| write_recent_deal(deal, out))).collect();
-    Rendered { name, last: text(|out| write_last_price(board, place, out)), candles, deals }
-}
-
-fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-    let mut out = Vec::new();
-    write(&mut out);
-    String::from_utf8(out).unwrap_or_else(|_| unreachable!("JSON is written as UTF-8"))
-}
-
-/// Counts the deals of an engine's feed into the board.
-struct Feed {
-    follower: Follower<Directory>,
-    signal: Arc<FeedSignal>,
-    board: Arc<RwLock<Board>>,
-    place: Arc<Mutex<Place>>,
-    is_stopping: Arc<AtomicBool>,
-    /// Of the last command that was read.
-    sequence: u64,
-    /// Places of the markets of the last configuration.
-    known: Option<(Arc<Config>, Vec<usize>)>,
-}
-
-impl Feed {
-    fn run(&mut self) {
-        let mut batch = Vec::new();
-        while !self.is_stopping.load(Acquire) {
-            let outcome = loop {
-                match self.follower.next_effects() {
-                    Ok(Some(effects)) if batch.len() + 1 < EFFECTS_MAX => batch.push(effects),
-                    Ok(Some(effects)) => {
-                        batch.push(effects);
-                        break Ok(());
-                    }
-                    Ok(None) => break Ok(()),
-                    Err(error) => break Err(error),
-                }
-            };
-            let is_idle = batch.is_empty();
-            self.count(&batch);
-            batch.clear();
-            if let Err(error) = outcome {
-                let mut place = self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                place.failure = Some(error.to_string());
-                return;
-            }
-            if is_idle && self.signal.is_closed() {
-                return;
-            }
-            if is_idle {
-                self.signal.wait(self.sequence, IDLE);
-            }
-        }
-    }
-
-    fn count(&mut self, batch: &[Effects]) {
-        let Some(last) = batch.last() else { return };
-        let mut board = self.board.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut place = self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        for effects in batch {
-            let config = &effects.config;
-            if !self.known.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, config)) {
-                // Markets are known before their first deal.
-                let places = config.markets.iter().map(|market| board.list(&market.name));
-                self.known = Some((Arc::clone(config), places.collect()));
-            }
-            for event in &effects.events {
-                let Event::Deal(deal) = event else { continue };
-                let Some((_, places)) = &self.known else { continue };
-                let index = usize::from(deal.market.0);
-                let market = &config.markets[index];
-                let deal = Deal {
-                    id: deal.id.0,
-                    time: deal.time.0,
-                    price: Decimal { coefficient: deal.price, scale: market.quote_scale },
-                    amount: Decimal { coefficient: deal.amount, scale: market.base_scale },
-                    taker: match deal.taker {
-                        Side::Ask => Taker::Sells,
-                        Side::Bid => Taker::Buys,
-                    },
-                };
-                place.deals += u64::from(board.apply(places[index], &deal));
-            }
-        }
-        self.sequence = last.sequence;
-        place.sequence = last.sequence;
-    }
 }
 
 fn seconds_now() -> i64 {

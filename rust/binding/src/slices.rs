@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::PyBytes;
 use viabtc_engine::{MarketId, Side};
 use viabtc_host::config_file::read_config;
 use viabtc_host::recovery::{State, write_state};
@@ -18,8 +18,8 @@ use viabtc_wire::slices::{
 use viabtc_wire::sql::write_row;
 
 use crate::errors;
-use crate::feed::Value;
 use crate::takeover::{self, BalanceRow, OrderRow};
+use crate::values::{Value, rows_into_python};
 
 /// How rows are rendered.
 #[derive(Clone, Copy)]
@@ -242,11 +242,7 @@ impl<'a, 'py> Page<'a, 'py> {
                 self.write.call1((PyBytes::new(py, &statement),)).map(drop)
             }
             Rendering::Sqlite => {
-                let rows = PyList::empty(py);
-                for row in self.rows.drain(..) {
-                    let values = row.into_iter().map(|value| value.into_python(py));
-                    rows.append(PyTuple::new(py, values.collect::<PyResult<Vec<_>>>()?)?)?;
-                }
+                let rows = rows_into_python(self.rows.drain(..), py)?;
                 self.write.call1((rows,)).map(drop)
             }
         }
