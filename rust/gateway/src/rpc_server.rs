@@ -135,6 +135,8 @@ struct RpcState {
     unanswered: usize,
     last_heartbeat: Instant,
     timeout: Duration,
+    /// What came last cannot be served: the connection ends when all before it is answered.
+    is_over: bool,
 }
 
 impl RpcProtocol {
@@ -209,7 +211,7 @@ impl Protocol for RpcProtocol {
     type State = RpcState;
 
     fn open(&self, now: Instant) -> RpcState {
-        RpcState { unanswered: 0, last_heartbeat: now, timeout: HEARTBEAT_DEFAULT }
+        RpcState { unanswered: 0, last_heartbeat: now, timeout: HEARTBEAT_DEFAULT, is_over: false }
     }
 
     fn receive(
@@ -221,18 +223,25 @@ impl Protocol for RpcProtocol {
     ) -> Result<usize, Close> {
         let mut consumed = 0;
         while self.may_read(state) {
-            match read_frame(&input[consumed..], self.max_pkg_size) {
+            let served = match read_frame(&input[consumed..], self.max_pkg_size) {
                 Ok(None) => break,
                 Ok(Some((frame, size))) => {
-                    if self.serve(origin, &frame, Some(state), out)? {
-                        state.unanswered += 1;
-                    }
                     consumed += size;
+                    self.serve(origin, &frame, Some(state), out)
                 }
                 Err(_) => {
                     count(&self.metrics.malformed);
-                    return Err(Close);
+                    Err(Close)
                 }
+            };
+            match served {
+                Ok(is_submitted) => state.unanswered += usize::from(is_submitted),
+                // What came before it is answered as if it had come alone: it may have placed an order.
+                Err(Close) if state.unanswered > 0 || !out.is_empty() => {
+                    state.is_over = true;
+                    return Ok(input.len());
+                }
+                Err(Close) => return Err(Close),
             }
         }
         Ok(consumed)
@@ -275,12 +284,12 @@ impl Protocol for RpcProtocol {
         state.unanswered
     }
 
-    fn is_over(&self, _: &RpcState) -> bool {
-        false
+    fn is_over(&self, state: &RpcState) -> bool {
+        state.is_over
     }
 
     fn may_read(&self, state: &RpcState) -> bool {
-        state.unanswered < UNANSWERED_MAX
+        !state.is_over && state.unanswered < UNANSWERED_MAX
     }
 
     fn is_expired(&self, state: &RpcState, now: Instant, since: Instant, is_partial: bool) -> bool {

@@ -235,6 +235,30 @@ fn bad_magic_checksum_and_body_close_without_an_answer() {
     }
 }
 
+/// They arrived in order and whole: an order among them was placed, and its owner is to learn of it.
+#[test]
+fn what_came_before_a_bad_frame_is_answered_and_nothing_behind_it() {
+    let server = serve(&["tcp@127.0.0.1:0"], RpcOptions::default());
+    let mut checksum = request(104, 3, b"[]");
+    checksum[14] ^= 1;
+    for bad in [checksum, request(104, 3, b"{}"), request(0, 3, &[1, 0])] {
+        for before in [&[104u32, 104][..], &[104, 0], &[0, 0]] {
+            let mut stream = tcp(&server);
+            let mut frames = Vec::new();
+            for (sequence, command) in (1..).zip(before) {
+                frames.extend(request(*command, sequence, if *command == 0 { b"" } else { b"[]" }));
+            }
+            frames.extend(&bad);
+            frames.extend(request(104, 4, b"[]"));
+            stream.write_all(&frames).unwrap();
+            let mut sequences = [receive(&mut stream).0.sequence, receive(&mut stream).0.sequence];
+            sequences.sort_unstable();
+            assert_eq!(sequences, [1, 2]);
+            assert!(is_closed(&mut stream), "behind {before:?}");
+        }
+    }
+}
+
 #[test]
 fn heartbeats_keep_a_connection_and_silence_ends_it() {
     let options = RpcOptions { heartbeat_check: true, ..RpcOptions::default() };
