@@ -9,9 +9,18 @@ from typing import Any
 
 import pytest
 
-from golden.transcript import SCENARIOS, Call, Comparison, assert_one_line, calls, engine_calls
+from golden.transcript import (
+    SCENARIOS,
+    Call,
+    Comparison,
+    assert_indented,
+    assert_one_line,
+    calls,
+    engine_calls,
+)
 from harness import http, rpc
 from harness.processes import start_accesshttp, start_exchange, start_matchengine
+from viabtc.contract.methods import METHODS
 
 Ask = Callable[[Call], str]
 """Asks a recorded call; the body of the answer."""
@@ -81,15 +90,49 @@ def test_every_recorded_answer_of_the_engine_comes_again(
     tmp_path: Path,
     golden_config: dict[str, Any],
 ) -> None:
+    with way(tmp_path, golden_config) as ask:
+        assert_comes_again(scenario, ask, assert_one_line)
+
+
+@pytest.mark.parametrize(
+    ("way", "scenario"),
+    [
+        (embedded_http, "limits"),
+        (production_rpc, "balances"),
+        (production_rpc, "flow-10"),
+        (production_http, "markets"),
+    ],
+)
+def test_with_debug_every_recorded_answer_comes_in_indented_lines(
+    way: Callable[[Path, dict[str, Any]], Any],
+    scenario: str,
+    tmp_path: Path,
+    golden_config: dict[str, Any],
+) -> None:
+    # The recordings are of an original without it; it changes the layout and nothing else.
+    with way(tmp_path, {**golden_config, "debug": True}) as ask:
+        assert_comes_again(scenario, ask, assert_indented)
+
+
+def test_with_debug_every_service_of_one_process_answers_in_indented_lines(
+    tmp_path: Path, golden_config: dict[str, Any]
+) -> None:
+    # Every method with no parameters is answered: with a result, or that they are invalid.
+    with embedded_http(tmp_path, {**golden_config, "debug": True}) as ask:
+        for method in METHODS:
+            call = Call(method.name, method.name, [], 200, {"id": 1})
+            assert_indented(ask(call))
+
+
+def assert_comes_again(scenario: str, ask: Ask, assert_laid_out: Callable[[str], None]) -> None:
     comparison = Comparison(earliest=time.time())
     compared = 0
-    with way(tmp_path, golden_config) as ask:
-        for call in engine_calls(scenario):
-            text = ask(call)
-            assert_one_line(text)
-            if not call.is_refused_by_us:
-                comparison.same(call, json.loads(text), time.time())
-                compared += 1
+    for call in engine_calls(scenario):
+        text = ask(call)
+        assert_laid_out(text)
+        if not call.is_refused_by_us:
+            comparison.same(call, json.loads(text), time.time())
+            compared += 1
     assert compared > 40, f"only {compared} were compared"
 
 

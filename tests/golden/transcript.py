@@ -124,7 +124,16 @@ class Comparison:
 
 def assert_one_line(text: str) -> None:
     """Fails when an answer is not laid out as the original lays it out without `debug`."""
+    _assert_laid_out(text, None)
+
+
+def assert_indented(text: str) -> None:
+    """Fails when an answer is not laid out as the original lays it out with `debug`."""
+    _assert_laid_out(text, 4)
+
+
+def _assert_laid_out(text: str, indent: int | None) -> None:
     # Reals have 17 digits, which no parser keeps: they are looked through as they are written.
     document = json.loads(text, parse_float=lambda real: f"\0{real}\0")
-    written = json.dumps(document, ensure_ascii=False)
+    written = json.dumps(document, ensure_ascii=False, indent=indent)
     assert re.sub(r'"\\u0000([^\\]*)\\u0000"', r"\1", written) == text

@@ -137,7 +137,12 @@ def main(settings: RunSettings) -> int:
             )
             market = await stack.enter_async_context(
                 open_market(
-                    engine.engine, settings.engine.data, settings.market, settings.markets, log
+                    engine.engine,
+                    settings.engine.data,
+                    settings.market,
+                    settings.markets,
+                    log,
+                    indented=settings.is_indented,
                 )
             )
             history = await stack.enter_async_context(

@@ -64,7 +64,13 @@ class MarketPart(run.Part):
 
 @contextlib.asynccontextmanager
 async def open_market(
-    engine: _core.Engine, data: Path, settings: BoardSettings, markets: tuple[str, ...], log: Any
+    engine: _core.Engine,
+    data: Path,
+    settings: BoardSettings,
+    markets: tuple[str, ...],
+    log: Any,
+    *,
+    indented: bool,
 ) -> AsyncIterator[MarketPart]:
     """Opens the market data of an engine whose files stand in `data`.
 
@@ -74,7 +80,7 @@ async def open_market(
     async with contextlib.AsyncExitStack() as stack:
         try:
             store = await stack.enter_async_context(open_sqlite_store(data / FILE))
-            board = await new_board(settings, markets, debug=False)
+            board = await new_board(settings, markets, debug=indented)
             keeper = Keeper(board, store, FLUSH_INTERVAL_S, log)
             position = await keeper.load()
             sequence: int = engine.recovery["sequence"]
@@ -86,7 +92,7 @@ async def open_market(
                     sequence=sequence,
                 )
                 await store.replace([], Position())
-                board = await new_board(settings, markets, debug=False)
+                board = await new_board(settings, markets, debug=indented)
                 keeper = Keeper(board, store, FLUSH_INTERVAL_S, log)
         except StoreError as error:
             raise StartFailure(
