@@ -135,9 +135,15 @@ def test_an_order_is_found_and_cancelled_by_its_name_and_only_by_its_user(users:
         assert refusal(two.request(method, path))[:2] == (404, "order_not_found")
     cancelled = done(one.delete(path))
     assert (cancelled["id"], cancelled["status"]) == (first["id"], "finished")
-    assert refusal(one.delete(path))[:2] == (404, "order_not_found")
-    unknown = one.get("/markets/BTCUSDT/orders/by-client-id/never-placed")
-    assert refusal(unknown)[:2] == (404, "order_not_found")
+    # Nothing was dealt, so that no history has it: what is known is that there was one.
+    for response, what in ((one.delete(path), "not open"), (one.get(path), "neither open")):
+        status, code, reason = refusal(response)
+        assert (status, code) == (404, "order_not_found")
+        assert what in reason
+        assert response.json()["error"]["details"] == {"order_id": first["id"]}
+    for response in (two.get(path), one.get(path.replace("found", "never-placed"))):
+        assert refusal(response)[:2] == (404, "order_not_found")
+        assert response.json()["error"]["details"] == {}
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "x" * 27, "é", "a\n", "0D6F" + "x" * 30])

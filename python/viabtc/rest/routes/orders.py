@@ -146,28 +146,52 @@ async def _named(exchange: Exchange, user: int, client_order_id: str) -> int:
     return order_id
 
 
+def _gone(error: ApiError, order_id: int, what: str) -> ApiError:
+    """The refusal about an order that there was, with its id and what is known of it."""
+    if error.code != "order_not_found":
+        return error
+    reason = f"order {order_id} was placed under this client_order_id, {what}"
+    return ApiError(error.code, reason, order_id=order_id)
+
+
 @router.get(
     "/markets/{market}/orders/by-client-id/{client_order_id}",
     summary="One of the user's orders, by the name that it was placed with",
-    description="For 24 hours from its placing.",
+    description="For 24 hours from its placing, while it is open and when it was filled or partly"
+    " filled. Of an order that was cancelled before anything was dealt nothing is kept but its id:"
+    " the answer is then 404 `order_not_found` with that id in `details.order_id`, as it is for a"
+    " moment between an order's end and its history. Without it no order has the name.",
     responses=documented(*_PRIVATE, "order_not_found"),
 )
 async def one_named(
     exchange: Ex, user: User, market: MarketInPath, client_order_id: ClientOrderIdInPath
 ) -> Order:
-    return await one(exchange, user, market, await _named(exchange, user, client_order_id))
+    order_id = await _named(exchange, user, client_order_id)
+    try:
+        return await one(exchange, user, market, order_id)
+    except ApiError as error:
+        what = (
+            "and is neither open in this market nor in its history: it was cancelled before"
+            " anything was dealt, or ended a moment ago"
+        )
+        raise _gone(error, order_id, what) from error
 
 
 @router.delete(
     "/markets/{market}/orders/by-client-id/{client_order_id}",
     summary="Cancel an open order, by the name that it was placed with",
-    description="For 24 hours from its placing.",
+    description="For 24 hours from its placing. One that is not open any more is answered with 404"
+    " `order_not_found` and its id in `details.order_id`; without it no order has the name.",
     responses=documented(*_PRIVATE, "order_not_found"),
 )
 async def cancel_named(
     exchange: Ex, user: Trader, market: MarketInPath, client_order_id: ClientOrderIdInPath
 ) -> Order:
-    return await cancel(exchange, user, market, await _named(exchange, user, client_order_id))
+    order_id = await _named(exchange, user, client_order_id)
+    try:
+        return await cancel(exchange, user, market, order_id)
+    except ApiError as error:
+        raise _gone(error, order_id, "and is not open in this market any more") from error
 
 
 @router.get("/orders/open", summary="Open orders", responses=documented(*_PRIVATE))
