@@ -35,7 +35,7 @@ pub(crate) const COMPRESSED: u8 = 0x40;
 /// What the end of a message leaves out, RFC 7692 section 7.2.1.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// Room that an output gets at once.
+/// Room that a message which is taken apart gets at once.
 const STEP_BYTES: usize = 16 * 1024;
 
 /// What was agreed on with a client.
@@ -156,15 +156,11 @@ impl Deflater {
         let fresh = || Box::new(Compress::new(Compression::fast(), false));
         let compress = self.compress.get_or_insert_with(fresh);
         compress.reset();
-        let mut packed = Vec::with_capacity(payload.len() / 2 + STEP_BYTES);
-        loop {
-            let rest = &payload[compress.total_in() as usize..];
-            compress.compress_vec(rest, &mut packed, FlushCompress::Sync).ok()?;
-            // Room that is left says that everything is out.
-            if packed.len() < packed.capacity() {
-                break;
-            }
-            packed.reserve(STEP_BYTES);
+        // One call: where room runs out, a later one brings what waits and forgets the end of the message.
+        let mut packed = Vec::with_capacity(packed_bytes_max(payload.len()));
+        compress.compress_vec(payload, &mut packed, FlushCompress::Sync).ok()?;
+        if compress.total_in() as usize != payload.len() || !packed.ends_with(&TAIL) {
+            return None;
         }
         packed.truncate(packed.len() - TAIL.len());
         let mut out = Vec::with_capacity(packed.len() + 10);
@@ -173,6 +169,13 @@ impl Deflater {
         out.extend_from_slice(&packed);
         Some(out.into())
     }
+}
+
+/// Most bytes that a payload becomes: stored blocks of 31 KiB with a head of five bytes each, or a tenth more
+/// where codes are longer than what they stand for.
+fn packed_bytes_max(payload_bytes: usize) -> usize {
+    let stored = (payload_bytes / (31 * 1024) + 1) * 5;
+    payload_bytes + stored.max(payload_bytes / 10) + 128
 }
 
 /// Takes messages of clients apart.
@@ -241,6 +244,28 @@ mod tests {
                 assert_eq!(inflated(&frame, size).unwrap(), payload);
                 assert_eq!(inflated(&frame, size - 1), Err(Closing::TOO_LARGE));
             }
+        }
+    }
+
+    #[test]
+    fn what_does_not_shrink_comes_back_too() {
+        // Noise of an xorshift generator, with stretches that repeat.
+        let mut state = 23_u64;
+        let noise: Vec<u8> = (0..400_000)
+            .map(|place: u32| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                if place % 7_919 < 1_000 { b'x' } else { state as u8 }
+            })
+            .collect();
+        let mut deflater = Deflater::default();
+        for size in (128..140_000).step_by(1_009).chain([49_152, 65_536, 131_072, 262_144]) {
+            let payload = &noise[size / 3..size / 3 + size];
+            let frame = deflater.deflate(&text(payload), LARGEST);
+            assert_eq!(frame[0], 0x81 | COMPRESSED, "{size} bytes");
+            assert_eq!(inflated(&frame, size).unwrap(), payload, "{size} bytes");
+            deflater.clear();
         }
     }
 
