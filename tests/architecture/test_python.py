@@ -32,7 +32,6 @@ BELOW: Final = {"contract", "protocol", "edges", "service", "_core"}
 COMPOSITION: Final = {
     "embedded": "puts the services into one process",
     "cli": "starts everything",
-    "journalfiles": "are commands; one of them writes slices as a matchengine does",
     "__main__": "is the command line",
     "migrate": "makes the files of a matchengine from its configuration",
     "shadow": "compares with the databases of a matchengine's configuration",
