@@ -152,6 +152,11 @@ impl Outbox {
         let _ = self.shared.waker.wake();
     }
 
+    /// Whether answers wait.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.shared.bundles.lock().expect("nobody panics while sending").is_empty()
+    }
+
     /// What waits; the thread takes it once a turn.
     pub(crate) fn take(&self) -> Vec<Bundle> {
         self.shared.turns.fetch_add(1, Release);

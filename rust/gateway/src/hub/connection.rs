@@ -36,7 +36,10 @@ pub(super) struct Connection {
     /// The peer sends no more.
     pub(super) is_ended: bool,
     pub(super) is_active: bool,
-    pub(super) is_dirty: bool,
+    /// It stands in the line of those that are to be written.
+    pub(super) is_due: bool,
+    /// It stands among those before the line.
+    pub(super) is_first: bool,
     /// It speaks the stream, not the original's protocol.
     pub(super) is_stream: bool,
     /// Messages may be compressed, both ways, ours within this window.
@@ -103,7 +106,8 @@ impl Connection {
             is_writable: true,
             is_ended: false,
             is_active: false,
-            is_dirty: false,
+            is_due: false,
+            is_first: false,
             is_stream: false,
             window: None,
             is_broken: false,

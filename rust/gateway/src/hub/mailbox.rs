@@ -84,6 +84,11 @@ impl Mailbox {
         (mem::take(&mut letters.commands), letters.deadline)
     }
 
+    /// Whether something waits for the thread.
+    pub(super) fn has_news(&self) -> bool {
+        !self.lock().commands.is_empty() || self.outbox.is_waiting()
+    }
+
     /// The way of answers to the thread.
     pub(super) fn outbox(&self) -> &Outbox {
         &self.outbox

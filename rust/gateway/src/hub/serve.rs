@@ -62,7 +62,7 @@ pub(crate) struct Thread {
     listeners: Vec<Listening>,
     mailbox: Arc<Mailbox>,
     dialect: Box<dyn Dialect>,
-    core: Core,
+    pub(super) core: Core,
     buffer: Vec<u8>,
     accept_again: Option<Instant>,
     dated: Instant,
@@ -112,7 +112,8 @@ impl Thread {
             notices,
             metrics,
             active: Vec::new(),
-            dirty: Vec::new(),
+            first: Vec::new(),
+            due: VecDeque::new(),
             started: Instant::now(),
             now_ms: 0,
             is_stopping: false,
@@ -135,7 +136,7 @@ impl Thread {
         let mut events = Events::with_capacity(4096);
         let mut next_tick = Instant::now() + TICK;
         loop {
-            let timeout = if self.core.active.is_empty() {
+            let timeout = if self.core.active.is_empty() && self.core.due.is_empty() {
                 next_tick.saturating_duration_since(Instant::now())
             } else {
                 Duration::ZERO
@@ -166,7 +167,7 @@ impl Thread {
             for command in commands {
                 self.core.obey(command);
             }
-            self.core.write_all();
+            self.core.write_due(now.elapsed(), || self.mailbox.has_news());
             self.core.deflater.clear();
             if now >= next_tick {
                 next_tick = now + TICK;

@@ -56,8 +56,10 @@ pub(super) struct Core {
     pub(super) metrics: Arc<HubMetrics>,
     /// Places to read in this turn.
     pub(super) active: Vec<u32>,
-    /// Places to write in this turn.
-    pub(super) dirty: Vec<u32>,
+    /// Places to write in this turn, before the line.
+    pub(super) first: Vec<u32>,
+    /// The line of places to write: in this turn or, when there is news meanwhile, in those after it.
+    pub(super) due: VecDeque<u32>,
     pub(super) started: Instant,
     /// Milliseconds since the start, as of this turn.
     pub(super) now_ms: u64,
@@ -89,7 +91,7 @@ impl Core {
         if event.is_writable() {
             connection.is_writable = true;
             if !connection.queue.is_empty() {
-                self.soil(place);
+                self.make_due(place);
             }
         }
         let Some(connection) = self.connection(place) else { return };
@@ -108,11 +110,20 @@ impl Core {
         }
     }
 
-    pub(super) fn soil(&mut self, place: u32) {
+    pub(super) fn make_due(&mut self, place: u32) {
         if let Some(connection) = self.connection(place)
-            && !mem::replace(&mut connection.is_dirty, true)
+            && !mem::replace(&mut connection.is_due, true)
         {
-            self.dirty.push(place);
+            self.due.push_back(place);
+        }
+    }
+
+    /// As `make_due`, but before all that stand in the line.
+    fn make_first(&mut self, place: u32) {
+        if let Some(connection) = self.connection(place)
+            && !mem::replace(&mut connection.is_first, true)
+        {
+            self.first.push(place);
         }
     }
 
@@ -209,7 +220,7 @@ impl Core {
         let connection = places.get_mut(place as usize)?.connection.as_mut()?;
         let slot = connection.push(&frame, deflater, *now_ms);
         let is_over = connection.is_over(options, metrics, *now_ms);
-        self.soil(place);
+        self.make_first(place);
         if is_over {
             count(&self.metrics.overflowed);
             self.close_hard(place, Closing::OVERFLOW);
@@ -341,7 +352,7 @@ impl Core {
         // A close frame, which is never compressed, or no frame at all.
         connection.queue_as_is(last, now_ms);
         self.leave(place, |_| true);
-        self.soil(place);
+        self.make_due(place);
     }
 
     pub(super) fn close_all(&mut self) {
@@ -382,6 +393,8 @@ impl Core {
         let silent = Duration::from_millis(now_ms - connection.seen_ms);
         let stalled = Duration::from_millis(now_ms - connection.moved_ms);
         let is_waiting = !connection.queue.is_empty();
+        // Else it has not come to its turn, which is no delay of the reader's.
+        let is_full = !connection.is_writable;
         match connection.phase {
             Phase::Opening if silent > options.opening_timeout => {
                 count(&self.metrics.expired);
@@ -390,7 +403,7 @@ impl Core {
             Phase::Closing if now_ms - connection.seen_ms > LINGER_MS => {
                 self.drop_connection(place);
             }
-            Phase::Open if is_waiting && stalled > options.stall_timeout => {
+            Phase::Open if is_waiting && is_full && stalled > options.stall_timeout => {
                 count(&self.metrics.overflowed);
                 self.close_hard(place, Closing::STALLED);
                 self.write(place);

@@ -8,6 +8,7 @@ use super::frames::Closing;
 use super::numbered::Standing;
 use super::state::Core;
 use super::topics::{Due, Family, Publication, Subscriber, Topic};
+use super::writing::FEW_MAX;
 use crate::metrics::count;
 
 /// How long a numbered topic is kept up for those who come back after the last left.
@@ -38,13 +39,15 @@ impl Core {
         let Some(id) = self.topics.find(name) else { return };
         let topic = self.topics.get(id);
         let due = topic.apply(publication);
+        let are_few = topic.subscribers.len() <= FEW_MAX;
         let has_newcomer = topic.subscribers.iter().any(|subscriber| subscriber.slot.is_none());
         let newcomers = match &due {
             Due::State { whole, .. } => Some(whole.clone()),
             _ if has_newcomer => topic.snapshot(),
             _ => None,
         };
-        let Core { topics, places, dirty, options, metrics, now_ms, deflater, .. } = self;
+        let Core { topics, places, first, due: line, options, metrics, now_ms, deflater, .. } =
+            self;
         let mut pushes = 0;
         let mut overflowed = Vec::new();
         for subscriber in &mut topics.get(id).subscribers {
@@ -76,8 +79,10 @@ impl Core {
                     }
                 }
             }
-            if !mem::replace(&mut connection.is_dirty, true) {
-                dirty.push(place);
+            if are_few && !mem::replace(&mut connection.is_first, true) {
+                first.push(place);
+            } else if !are_few && !mem::replace(&mut connection.is_due, true) {
+                line.push_back(place);
             }
             if connection.is_over(options, metrics, *now_ms) {
                 overflowed.push(place);
