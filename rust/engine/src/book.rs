@@ -347,6 +347,14 @@ impl<P: Price, A: Amount, T: Copy> Book<P, A, T> {
         }
     }
 
+    /// Asks for a part of what the owner keeps with an order.
+    #[inline]
+    pub(crate) fn prefetch_part<U>(&self, handle: Handle, part: impl Fn(&T) -> &U) {
+        if handle != Handle::NONE {
+            prefetch(part(&self.slots.get(handle.0).payload));
+        }
+    }
+
     /// Asks for an order's level, and for the orders before and behind it, as far as the book needs them.
     pub(crate) fn prefetch_neighbours(&self, handle: Handle) {
         let slot = self.slots.get(handle.0);

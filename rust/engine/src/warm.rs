@@ -34,6 +34,8 @@ enum Lead {
     Owner(u32),
     /// The order to be cancelled.
     Order(Handle),
+    /// Everything was asked for.
+    Done,
 }
 
 /// The orders at the best end of sides that commands may take from.
@@ -107,7 +109,7 @@ impl Exchange {
         for (command, lead) in commands.clone().zip(&mut leads) {
             self.warm_linked(command, lead);
         }
-        makers.each(|market, _, _, kept| self.warm_accounts(kept.owner, market));
+        makers.each(|market, _, _, kept| _ = self.warm_accounts(kept.owner, market));
         for (command, lead) in commands.zip(&leads) {
             self.warm_last(command, *lead);
         }
@@ -208,13 +210,17 @@ impl Exchange {
         match (command, *lead) {
             (Command::PlaceLimit(place), Lead::Owner(owner)) => {
                 if let Some(market) = self.market(place.market) {
-                    self.warm_accounts(owner, market);
-                    market.book.prefetch_order(self.open.at(owner).newest);
+                    if self.warm_accounts(owner, market) {
+                        *lead = Lead::Done;
+                    }
+                    market.book.prefetch_part(self.open.at(owner).newest, |kept| &kept.newer);
                 }
             }
             (Command::PlaceMarket(_) | Command::PlaceOnce(_), Lead::Owner(owner)) => {
-                if let Some(market) = self.market(self.open.at(owner).market) {
-                    self.warm_accounts(owner, market);
+                if let Some(market) = self.market(self.open.at(owner).market)
+                    && self.warm_accounts(owner, market)
+                {
+                    *lead = Lead::Done;
                 }
             }
             (Command::CancelOrder(cancel), Lead::Order(handle)) => {
@@ -232,6 +238,7 @@ impl Exchange {
     /// Accounts: of cancelled orders, and those that the owners' records do not lead to.
     fn warm_last(&self, command: &Command, lead: Lead) {
         let (user, market) = match (command, lead) {
+            (_, Lead::Done) => return,
             (Command::PlaceLimit(place), _) => (place.user, place.market),
             (Command::PlaceMarket(place), _) => (place.user, place.market),
             (Command::PlaceOnce(place), _) => place.owner(),
@@ -256,12 +263,12 @@ impl Exchange {
     fn warm_taken_out(&self, market: &Market, handle: Handle, kept: &Kept) {
         self.open.prefetch(kept.owner);
         market.book.prefetch_neighbours(handle);
-        market.book.prefetch_order(kept.older);
-        market.book.prefetch_order(kept.newer);
+        market.book.prefetch_part(kept.older, |kept| &kept.newer);
+        market.book.prefetch_part(kept.newer, |kept| &kept.older);
     }
 
-    /// The accounts of an owner, or where they are looked up when the record does not know.
-    fn warm_accounts(&self, owner: u32, market: &Market) {
+    /// The accounts of an owner, or where they are looked up when the record does not know; whether it knew both.
+    fn warm_accounts(&self, owner: u32, market: &Market) -> bool {
         let owner = self.open.at(owner);
         let assets = [market.config.base, market.config.quote];
         for (hint, asset) in owner.hints.into_iter().zip(assets) {
@@ -271,6 +278,7 @@ impl Exchange {
                 self.ledger.prefetch(hint);
             }
         }
+        owner.hints.iter().all(|hint| *hint != Hint::NONE)
     }
 
     fn market(&self, market: MarketId) -> Option<&Market> {

@@ -13,7 +13,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use viabtc_prefetch::prefetch;
+use viabtc_prefetch::{equal, prefetch};
 
 /// Entries of the young generation: 4 KiB. Ids that count up displace the oldest.
 const YOUNG: usize = 256;
@@ -58,11 +58,9 @@ impl Line {
     /// The used entries with this tag, a bit each.
     #[inline]
     fn matches(&self, tag: u32) -> u32 {
-        let mut equal = 0;
-        for (entry, other) in self.tags.iter().enumerate() {
-            equal |= u32::from(*other == tag) << entry;
-        }
-        equal & self.used
+        // The last of the eight words compared is no tag, and no bit of an entry.
+        let [a, b, c, d, e, f, g] = self.tags;
+        equal([a, b, c, d, e, f, g, self.used], tag) & self.used
     }
 }
 
