@@ -81,6 +81,13 @@ impl Counters {
             self.order_events,
         ]
     }
+
+    /// Appends what happened to an order.
+    fn tell(&mut self, change: OrderChange, order: &Order, is_recorded: bool, events: &mut Events) {
+        self.order_events += 1;
+        let number = self.order_events;
+        append(events, || Event::Order(OrderEvent { number, change, order: *order, is_recorded }));
+    }
 }
 
 impl Exchange {
@@ -282,9 +289,9 @@ impl Exchange {
         self.match_against_book(stamp, &mut taker, &mut hints, events);
         if taker.remaining > 0 {
             self.rest(&taker, Found { owner, hints });
-            self.tell(OrderChange::Placed, &taker, false, events);
+            self.counters.tell(OrderChange::Placed, &taker, false, events);
         } else {
-            self.tell(OrderChange::Finished, &taker, true, events);
+            self.counters.tell(OrderChange::Finished, &taker, true, events);
         }
         Ok(())
     }
@@ -356,7 +363,7 @@ impl Exchange {
             fee_paid: Decimal::ZERO,
         };
         self.match_against_book(stamp, &mut taker, &mut hints, events);
-        self.tell(OrderChange::Finished, &taker, true, events);
+        self.counters.tell(OrderChange::Finished, &taker, true, events);
         Ok(())
     }
 
@@ -365,24 +372,23 @@ impl Exchange {
         let market =
             self.markets.get(usize::from(cancel.market.0)).ok_or(Rejection::InvalidArgument)?;
         let handle = market.book.find(cancel.order.0).ok_or(Rejection::OrderNotFound)?;
-        if market.book.get(handle).payload.user != cancel.user {
+        let resting = market.book.get(handle);
+        if resting.payload.user != cancel.user {
             return Err(Rejection::UserNotMatch);
         }
 
         // Do.
-        let Exchange { markets, ledger, open, orders_digest, .. } = self;
-        let market = &mut markets[usize::from(cancel.market.0)];
-        let resting = market.book.get(handle);
         let order = order_of(market.id, &resting);
+        let hint = self.open.at(resting.payload.owner).hints[hint_of_given(order.side)];
         let (given, units) = (market.given(order.side), market.units_frozen(&order));
-        let hint = open.at(resting.payload.owner).hints[hint_of_given(order.side)];
-        let account = ledger.find_at(hint, order.user, given);
-        ledger.unfreeze(account.expect("what an order froze exists"), units);
-        open.unlink(&mut market.book, handle);
-        market.book.remove(handle);
-        *orders_digest = orders_digest.wrapping_sub(number(&order));
+        let account = self.ledger.find_at(hint, order.user, given);
+        self.ledger.unfreeze(account.expect("what an order froze exists"), units);
+        let book = &mut self.markets[usize::from(cancel.market.0)].book;
+        self.open.unlink(book, handle);
+        book.remove(handle);
+        self.orders_digest = self.orders_digest.wrapping_sub(number(&order));
         let is_recorded = order.filled_base > 0;
-        self.tell(OrderChange::Finished, &order, is_recorded, events);
+        self.counters.tell(OrderChange::Finished, &order, is_recorded, events);
         Ok(())
     }
 
@@ -394,11 +400,18 @@ impl Exchange {
         hints: &mut Hints,
         events: &mut Events,
     ) {
-        let market = usize::from(taker.market.0);
+        let mut matching = Matching {
+            stamp,
+            market: &mut self.markets[usize::from(taker.market.0)],
+            ledger: &mut self.ledger,
+            open: &mut self.open,
+            counters: &mut self.counters,
+            orders_digest: &mut self.orders_digest,
+        };
         while taker.remaining > 0
-            && let Some(handle) = self.markets[market].book.best(taker.side.opposite())
+            && let Some(handle) = matching.market.book.best(taker.side.opposite())
         {
-            let maker = self.markets[market].book.get(handle);
+            let maker = matching.market.book.get(handle);
             let amount = match (taker.kind, taker.side) {
                 (OrderKind::Limit, Side::Ask) if maker.price < taker.price => break,
                 (OrderKind::Limit, Side::Bid) if maker.price > taker.price => break,
@@ -410,84 +423,7 @@ impl Exchange {
             if amount == 0 {
                 break;
             }
-            self.settle(stamp, taker, hints, handle, amount, events);
-        }
-    }
-
-    /// One deal of `amount` at the maker's price: both orders, both owners' balances, and what is told of
-    /// them.
-    fn settle(
-        &mut self,
-        stamp: Stamp,
-        taker: &mut Order,
-        taker_hints: &mut Hints,
-        handle: Handle,
-        amount: i128,
-        events: &mut Events,
-    ) {
-        let id = DealId(self.counters.last_deal + 1);
-        self.counters.last_deal = id.0;
-        let Exchange { markets, ledger, open, orders_digest, .. } = self;
-        let market = &mut markets[usize::from(taker.market.0)];
-        let Market { book, config, quote_factor, base_factor, .. } = market;
-        let resting = book.get(handle);
-        let owner = resting.payload.owner;
-        let mut maker_hints = open.at(owner).hints;
-        let mut maker = order_of(taker.market, &resting);
-        let price = maker.price;
-        let turnover = times(price, amount);
-        let turnover_scale = config.base_scale + config.quote_scale;
-        let fee_of = |order: &Order, rate: u64| match order.side {
-            Side::Ask => {
-                Decimal::product(turnover, i128::from(rate), turnover_scale + config.fee_scale)
-            }
-            Side::Bid => {
-                Decimal::product(amount, i128::from(rate), config.base_scale + config.fee_scale)
-            }
-        };
-        let taker_fee = fee_of(taker, taker.taker_fee_rate);
-        let maker_fee = fee_of(&maker, maker.maker_fee_rate);
-        *orders_digest = orders_digest.wrapping_sub(number(&maker));
-        for (order, fee) in [(&mut *taker, taker_fee), (&mut maker, maker_fee)] {
-            let is_quote_sized = order.kind == OrderKind::Market && order.side == Side::Bid;
-            order.remaining -= if is_quote_sized { turnover } else { amount };
-            order.filled_base += amount;
-            order.filled_quote += turnover;
-            order.fee_paid = order.fee_paid.plus(fee);
-            order.updated_at = stamp.time;
-        }
-
-        let exchanged = Exchanged {
-            base: config.base,
-            quote: config.quote,
-            base_units: times(amount, *base_factor),
-            quote_units: times(turnover, *quote_factor),
-        };
-        let taker_side = exchanged.step(ledger, taker, taker_fee, taker_hints, Role::Taker);
-        let maker_side = exchanged.step(ledger, &maker, maker_fee, &mut maker_hints, Role::Maker);
-        ledger.check(exchanged.base);
-        ledger.check(exchanged.quote);
-        if maker.remaining == 0 {
-            open.unlink(book, handle);
-            book.remove(handle);
-        } else {
-            open.set_hints(owner, maker_hints);
-            book.reduce(handle, amount);
-            book.payload_mut(handle).update(&maker);
-            *orders_digest = orders_digest.wrapping_add(number(&maker));
-        }
-        let (ask, bid) = match taker.side {
-            Side::Ask => (taker_side, maker_side),
-            Side::Bid => (maker_side, taker_side),
-        };
-        let (time, market, taker) = (stamp.time, taker.market, taker.side);
-        append(events, || {
-            Event::Deal(Deal { id, time, market, taker, price, amount, turnover, ask, bid })
-        });
-        if maker.remaining == 0 {
-            self.tell(OrderChange::Finished, &maker, true, events);
-        } else {
-            self.tell(OrderChange::Updated, &maker, false, events);
+            matching.settle(taker, hints, handle, amount, events);
         }
     }
 
@@ -539,16 +475,96 @@ impl Exchange {
         found
     }
 
-    /// Appends what happened to an order.
-    fn tell(&mut self, change: OrderChange, order: &Order, is_recorded: bool, events: &mut Events) {
-        self.counters.order_events += 1;
-        let number = self.counters.order_events;
-        append(events, || Event::Order(OrderEvent { number, change, order: *order, is_recorded }));
-    }
-
     fn next_order_id(&mut self) -> OrderId {
         self.counters.last_order += 1;
         OrderId(self.counters.last_order)
+    }
+}
+
+/// What deals between one taker and a book change.
+struct Matching<'exchange> {
+    stamp: Stamp,
+    market: &'exchange mut Market,
+    ledger: &'exchange mut Ledger,
+    open: &'exchange mut OpenOrders,
+    counters: &'exchange mut Counters,
+    orders_digest: &'exchange mut u64,
+}
+
+impl Matching<'_> {
+    /// One deal of `amount` at the maker's price: both orders, both owners' balances, and what is told of
+    /// them.
+    fn settle(
+        &mut self,
+        taker: &mut Order,
+        taker_hints: &mut Hints,
+        handle: Handle,
+        amount: i128,
+        events: &mut Events,
+    ) {
+        let Matching { stamp, market, ledger, open, counters, orders_digest } = self;
+        let id = DealId(counters.last_deal + 1);
+        counters.last_deal = id.0;
+        let Market { book, config, quote_factor, base_factor, .. } = &mut **market;
+        let resting = book.get(handle);
+        let owner = resting.payload.owner;
+        let mut maker_hints = open.at(owner).hints;
+        let mut maker = order_of(taker.market, &resting);
+        let price = maker.price;
+        let turnover = times(price, amount);
+        let turnover_scale = config.base_scale + config.quote_scale;
+        let fee_of = |order: &Order, rate: u64| match order.side {
+            Side::Ask => {
+                Decimal::product(turnover, i128::from(rate), turnover_scale + config.fee_scale)
+            }
+            Side::Bid => {
+                Decimal::product(amount, i128::from(rate), config.base_scale + config.fee_scale)
+            }
+        };
+        let taker_fee = fee_of(taker, taker.taker_fee_rate);
+        let maker_fee = fee_of(&maker, maker.maker_fee_rate);
+        **orders_digest = orders_digest.wrapping_sub(number(&maker));
+        for (order, fee) in [(&mut *taker, taker_fee), (&mut maker, maker_fee)] {
+            let is_quote_sized = order.kind == OrderKind::Market && order.side == Side::Bid;
+            order.remaining -= if is_quote_sized { turnover } else { amount };
+            order.filled_base += amount;
+            order.filled_quote += turnover;
+            order.fee_paid = order.fee_paid.plus(fee);
+            order.updated_at = stamp.time;
+        }
+
+        let exchanged = Exchanged {
+            base: config.base,
+            quote: config.quote,
+            base_units: times(amount, *base_factor),
+            quote_units: times(turnover, *quote_factor),
+        };
+        let taker_side = exchanged.step(ledger, taker, taker_fee, taker_hints, Role::Taker);
+        let maker_side = exchanged.step(ledger, &maker, maker_fee, &mut maker_hints, Role::Maker);
+        ledger.check(exchanged.base);
+        ledger.check(exchanged.quote);
+        if maker.remaining == 0 {
+            open.unlink(book, handle);
+            book.remove(handle);
+        } else {
+            open.set_hints(owner, maker_hints);
+            book.reduce(handle, amount);
+            book.payload_mut(handle).update(&maker);
+            **orders_digest = orders_digest.wrapping_add(number(&maker));
+        }
+        let (ask, bid) = match taker.side {
+            Side::Ask => (taker_side, maker_side),
+            Side::Bid => (maker_side, taker_side),
+        };
+        let (time, market, taker) = (stamp.time, taker.market, taker.side);
+        append(events, || {
+            Event::Deal(Deal { id, time, market, taker, price, amount, turnover, ask, bid })
+        });
+        if maker.remaining == 0 {
+            counters.tell(OrderChange::Finished, &maker, true, events);
+        } else {
+            counters.tell(OrderChange::Updated, &maker, false, events);
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl OpenOrders {
 
     /// Takes an order out that the book still holds.
     pub(crate) fn unlink(&mut self, book: &mut OrderBook, handle: Handle) {
-        let kept = book.get(handle).payload;
+        let (_, kept) = book.peek(handle).expect("a handle names a resting order");
         let (place, older, newer) = (kept.owner, kept.older, kept.newer);
         let owner = self.owners.get_mut(place);
         if newer == Handle::NONE {
