@@ -11,9 +11,6 @@ use crate::backend::Origin;
 use crate::metrics::{Metrics, count};
 use crate::reactor::{Close, Protocol};
 
-/// Bytes read from one connection in a turn, so that others get theirs: about a hundred requests.
-const READ_TURN_BYTES: usize = 16 * 1024;
-
 /// Answers that may wait for a connection's peer to read them; above it nothing more is read from it.
 const HOLD_BYTES: usize = 256 * 1024;
 
@@ -90,6 +87,13 @@ impl<S> Connection<S> {
         }
     }
 
+    /// Marks it to be read after others, once.
+    pub(crate) fn wait(&mut self, place: u32, waiting: &mut VecDeque<u32>) {
+        if !std::mem::replace(&mut self.is_active, true) {
+            waiting.push_back(place);
+        }
+    }
+
     /// Marks it to be written, once.
     pub(crate) fn soil(&mut self, place: u32, dirty: &mut Vec<u32>) {
         if !std::mem::replace(&mut self.is_dirty, true) {
@@ -104,30 +108,30 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Reads what is there, up to a turn's share, and gives it to the protocol.
+    /// Reads what is there, up to `share` bytes, and gives it to the protocol; how many bytes that was, with what
+    /// flow control had left behind.
     pub(crate) fn read<P: Protocol<State = S>>(
         &mut self,
         protocol: &mut P,
         origin: &Origin,
         buffer: &mut [u8],
+        share: usize,
         is_stopping: bool,
         metrics: &Metrics,
-    ) -> Result<(), Close> {
+    ) -> Result<usize, Close> {
+        let mut left = 0;
         if !self.input.is_empty() && self.lingers.is_none() && !is_stopping {
-            // What flow control left behind.
+            left = self.input.len();
             self.take(protocol, origin, &[])?;
+            left -= self.input.len();
         }
         let mut total = 0;
-        while self.is_readable && total < READ_TURN_BYTES {
+        while self.is_readable && total < share {
             let is_discarding = self.lingers.is_some() || protocol.is_over(&self.state);
             if is_stopping || (!is_discarding && !self.may_read(protocol)) {
-                return Ok(());
+                return Ok(left + total);
             }
-            let room = if self.is_packet {
-                buffer.len()
-            } else {
-                buffer.len().min(READ_TURN_BYTES - total)
-            };
+            let room = if self.is_packet { buffer.len() } else { buffer.len().min(share - total) };
             match (&self.socket).read(&mut buffer[..room]) {
                 Ok(0) => {
                     self.is_ended = true;
@@ -159,7 +163,7 @@ impl<S> Connection<S> {
                 Err(_) => return Err(Close),
             }
         }
-        Ok(())
+        Ok(left + total)
     }
 
     /// Gives what was kept and `bytes` to the protocol and keeps what it leaves.

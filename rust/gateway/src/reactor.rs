@@ -3,11 +3,15 @@
 //! A turn: take events, read and submit, flush the protocol, deliver answers, write each connection once.
 //! An idle connection holds no buffers: bytes are read into a buffer that all share, and only an unfinished
 //! message is kept.
+//!
+//! Who asks little is not held up by who asks much: a connection with news gets a small share at once, what it
+//! sends beyond that waits in a line of its own, and of that line a turn takes a bounded part. Likewise only
+//! so many connections are accepted and closed in a turn.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, UdpSocket};
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixDatagram;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,9 +20,13 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::Socket;
 
-use crate::backend::{Bundle, Origin, Outbox, Peer, Status, Ticket};
+use crate::backend::{Bundle, Origin, Outbox, Status, Ticket};
 use crate::connection::Connection;
 use crate::metrics::{Metrics, count};
+
+mod listening;
+
+pub(crate) use listening::{DatagramSocket, Listener};
 
 /// What a port speaks. Its state per connection is small while nothing is asked.
 pub(crate) trait Protocol: Send + 'static {
@@ -96,17 +104,6 @@ pub(crate) struct Limits {
     pub(crate) datagram_bytes_max: usize,
 }
 
-/// What a reactor listens on.
-pub(crate) enum Listener {
-    Connections { socket: Socket, is_packet: bool, is_internet: bool },
-    Datagrams(DatagramSocket),
-}
-
-pub(crate) enum DatagramSocket {
-    Internet(UdpSocket),
-    Unix(UnixDatagram),
-}
-
 /// Stops a reactor from another thread.
 #[derive(Clone)]
 pub(crate) struct Control {
@@ -135,14 +132,21 @@ const CONNECTIONS: usize = 64;
 /// Size of the shared read buffer.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Datagrams read from one socket, or connections accepted, in a turn.
-const LISTENER_TURN: usize = 256;
+/// Bytes that a connection may send before it waits for others: dozens of requests.
+const FIRST_SHARE_BYTES: usize = 4 * 1024;
+
+/// Bytes read in a turn from a connection that has had its first share: about a hundred requests.
+const SHARE_BYTES: usize = 16 * 1024;
+
+/// Bytes after which no more of those that had their first share are read in a turn.
+const TURN_BYTES: usize = 64 * 1024;
+
+/// Sockets closed in a turn: the system does much for each, with the peer's part on the same processor where
+/// that is this machine.
+const CLOSE_TURN: usize = 32;
 
 /// Pause between looks at all connections, and the longest sleep.
 const TICK: Duration = Duration::from_millis(500);
-
-/// Pause after a failure to accept, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a finished connection may take to read its last answer.
 const LINGER: Duration = Duration::from_secs(2);
@@ -162,8 +166,12 @@ pub(crate) struct Reactor<P: Protocol> {
     held_bytes: usize,
     /// Listeners that may have more than a turn's share.
     busy: Vec<usize>,
-    /// Places to read in this turn.
+    /// Places with news, to read in this turn.
     active: Vec<u32>,
+    /// Places that had a share and have more, which others come before.
+    waiting: VecDeque<u32>,
+    /// Sockets of connections that are over; nothing is read from them any more.
+    ended: VecDeque<Socket>,
     /// Places to write in this turn.
     dirty: Vec<u32>,
     accept_again: Option<Instant>,
@@ -208,6 +216,8 @@ impl<P: Protocol> Reactor<P> {
             held_bytes: 0,
             busy: Vec::new(),
             active: Vec::new(),
+            waiting: VecDeque::new(),
+            ended: VecDeque::new(),
             dirty: Vec::new(),
             accept_again: None,
             buffer: vec![0; READ_BYTES.max(limits.datagram_bytes_max + 1)],
@@ -220,52 +230,80 @@ impl<P: Protocol> Reactor<P> {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(4096);
         let mut next_tick = Instant::now() + TICK;
-        loop {
-            let timeout = if self.active.is_empty() && self.busy.is_empty() {
-                next_tick.saturating_duration_since(Instant::now())
-            } else {
-                Duration::ZERO
-            };
-            match self.poll.poll(&mut events, Some(timeout)) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => other?,
+        while self.turn(&mut events, &mut next_tick)? {}
+        Ok(())
+    }
+
+    /// Waits for something to do, at most until `next_tick`, and does it; false when it was stopped.
+    fn turn(&mut self, events: &mut Events, next_tick: &mut Instant) -> io::Result<bool> {
+        let timeout = if self.has_work() {
+            Duration::ZERO
+        } else {
+            next_tick.saturating_duration_since(Instant::now())
+        };
+        match self.poll.poll(events, Some(timeout)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => other?,
+        }
+        for event in &*events {
+            match event.token() {
+                WAKER => {}
+                Token(index) if index < CONNECTIONS => self.note_listener(index - LISTENERS),
+                Token(index) => self.note(index - CONNECTIONS, event),
             }
-            for index in std::mem::take(&mut self.busy) {
-                self.listen(index);
+        }
+        self.read_all();
+        // Those that are known come before those that knock.
+        for index in std::mem::take(&mut self.busy) {
+            self.listen(index);
+        }
+        self.protocol.flush();
+        for bundle in self.outbox.take() {
+            self.deliver(bundle);
+        }
+        for place in std::mem::take(&mut self.dirty) {
+            self.write(place);
+        }
+        if self.held_bytes > self.limits.held_bytes_max {
+            self.shed();
+        }
+        self.ended.drain(..self.ended.len().min(CLOSE_TURN));
+        let now = Instant::now();
+        if now >= *next_tick {
+            *next_tick = now + TICK;
+            self.tick(now);
+        }
+        let deadline = *self.deadline.lock().expect("nobody panics here");
+        if let Some(deadline) = deadline {
+            self.stop();
+            if now >= deadline || self.is_drained() {
+                return Ok(false);
             }
-            for event in &events {
-                match event.token() {
-                    WAKER => {}
-                    Token(index) if index < CONNECTIONS => self.listen(index - LISTENERS),
-                    Token(index) => self.note(index - CONNECTIONS, event),
-                }
+            *next_tick = (*next_tick).min(deadline);
+        }
+        Ok(true)
+    }
+
+    /// Whether the next turn has something to do whatever events come.
+    fn has_work(&self) -> bool {
+        !(self.active.is_empty()
+            && self.waiting.is_empty()
+            && self.busy.is_empty()
+            && self.ended.is_empty())
+    }
+
+    /// Reads first shares, then of those that wait as many as a turn takes, at least one.
+    fn read_all(&mut self) {
+        let mut total = 0;
+        for place in std::mem::take(&mut self.active) {
+            total += self.read(place, FIRST_SHARE_BYTES);
+        }
+        for index in 0..self.waiting.len() {
+            if index > 0 && total >= TURN_BYTES {
+                return;
             }
-            for place in std::mem::take(&mut self.active) {
-                self.read(place);
-            }
-            self.protocol.flush();
-            for bundle in self.outbox.take() {
-                self.deliver(bundle);
-            }
-            for place in std::mem::take(&mut self.dirty) {
-                self.write(place);
-            }
-            if self.held_bytes > self.limits.held_bytes_max {
-                self.shed();
-            }
-            let now = Instant::now();
-            if now >= next_tick {
-                next_tick = now + TICK;
-                self.tick(now);
-            }
-            let deadline = *self.deadline.lock().expect("nobody panics here");
-            if let Some(deadline) = deadline {
-                self.stop();
-                if now >= deadline || self.is_drained() {
-                    return Ok(());
-                }
-                next_tick = next_tick.min(deadline);
-            }
+            let Some(place) = self.waiting.pop_front() else { return };
+            total += self.read(place, SHARE_BYTES);
         }
     }
 
@@ -279,48 +317,6 @@ impl<P: Protocol> Reactor<P> {
         self.places.iter().filter_map(|place| place.connection.as_ref()).all(|connection| {
             self.protocol.unanswered(&connection.state) == 0 && connection.out.is_empty()
         })
-    }
-
-    fn listen(&mut self, index: usize) {
-        match self.listeners.get(index) {
-            Some(Listener::Connections { .. }) => self.accept(index),
-            Some(Listener::Datagrams(_)) => self.receive_datagrams(index),
-            None => {}
-        }
-    }
-
-    fn accept(&mut self, index: usize) {
-        for _ in 0..LISTENER_TURN {
-            let Some(Listener::Connections { socket, is_packet, is_internet }) =
-                self.listeners.get(index)
-            else {
-                return;
-            };
-            let (is_packet, is_internet) = (*is_packet, *is_internet);
-            let accepted = socket.accept().and_then(|(socket, _)| {
-                socket.set_nonblocking(true)?;
-                if is_internet {
-                    socket.set_tcp_nodelay(true)?;
-                }
-                Ok(socket)
-            });
-            match accepted {
-                Ok(socket) if self.open_count < self.limits.connections_max => {
-                    self.open(socket, is_packet);
-                }
-                Ok(_) => count(&self.metrics.refused),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return,
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    _ => {
-                        count(&self.metrics.refused);
-                        self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
-                        return;
-                    }
-                },
-            }
-        }
-        self.busy.push(index);
     }
 
     fn open(&mut self, socket: Socket, is_packet: bool) {
@@ -348,6 +344,9 @@ impl<P: Protocol> Reactor<P> {
         let slot = &mut self.places[place as usize];
         if let Some(connection) = slot.connection.take() {
             self.held_bytes -= connection.held_bytes;
+            // No event of it may be taken for one of the next connection in its place.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&connection.socket.as_raw_fd()));
+            self.ended.push_back(connection.socket);
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(place);
             self.open_count -= 1;
@@ -374,29 +373,31 @@ impl<P: Protocol> Reactor<P> {
         }
     }
 
-    fn read(&mut self, place: u32) {
+    /// Reads at most `share` bytes; how many it read.
+    fn read(&mut self, place: u32, share: usize) -> usize {
         let slot = &mut self.places[place as usize];
         let generation = slot.generation;
-        let Some(connection) = slot.connection.as_mut() else { return };
+        let Some(connection) = slot.connection.as_mut() else { return 0 };
         connection.is_active = false;
         let origin = Origin::Connection { place, generation };
         let outcome = connection.read(
             &mut self.protocol,
             &origin,
             &mut self.buffer,
+            share,
             self.is_stopping,
             &self.metrics,
         );
-        match outcome {
-            Ok(()) => {
-                connection.is_held = !connection.may_read(&self.protocol);
-                if connection.is_readable && !connection.is_held && !self.is_stopping {
-                    connection.activate(place, &mut self.active);
-                }
-                connection.soil(place, &mut self.dirty);
-            }
-            Err(Close) => self.close(place),
+        let Ok(read) = outcome else {
+            self.close(place);
+            return share;
+        };
+        connection.is_held = !connection.may_read(&self.protocol);
+        if connection.is_readable && !connection.is_held && !self.is_stopping {
+            connection.wait(place, &mut self.waiting);
         }
+        connection.soil(place, &mut self.dirty);
+        read
     }
 
     fn deliver(&mut self, bundle: Bundle) {
@@ -468,7 +469,7 @@ impl<P: Protocol> Reactor<P> {
         }
         if connection.is_held && connection.may_read(&self.protocol) && !self.is_stopping {
             connection.is_held = false;
-            connection.activate(place, &mut self.active);
+            connection.wait(place, &mut self.waiting);
         }
     }
 
@@ -496,7 +497,7 @@ impl<P: Protocol> Reactor<P> {
         if self.accept_again.is_some_and(|again| now >= again) {
             self.accept_again = None;
             for index in 0..self.listeners.len() {
-                self.listen(index);
+                self.note_listener(index);
             }
         }
         for place in 0..self.places.len() {
@@ -518,67 +519,7 @@ impl<P: Protocol> Reactor<P> {
             }
         }
     }
-
-    fn receive_datagrams(&mut self, index: usize) {
-        for _ in 0..LISTENER_TURN {
-            let Some(Listener::Datagrams(socket)) = self.listeners.get(index) else { return };
-            let received = match socket {
-                DatagramSocket::Internet(socket) => socket
-                    .recv_from(&mut self.buffer)
-                    .map(|(size, peer)| (size, Some(Peer::Internet(peer)))),
-                DatagramSocket::Unix(socket) => {
-                    socket.recv_from(&mut self.buffer).map(|(size, peer)| {
-                        (size, peer.as_pathname().map(|path| Peer::Path(path.to_owned())))
-                    })
-                }
-            };
-            let (size, peer) = match received {
-                Ok((size, Some(peer))) => (size, peer),
-                // A sender without a name cannot be answered.
-                Ok((_, None)) => {
-                    count(&self.metrics.dropped_datagrams);
-                    continue;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => continue,
-            };
-            if size > self.limits.datagram_bytes_max {
-                count(&self.metrics.dropped_datagrams);
-                continue;
-            }
-            let origin = Origin::Datagram { socket: index as u32, peer: Box::new(peer.clone()) };
-            let mut out = Vec::new();
-            self.protocol.receive_datagram(origin, &self.buffer[..size], &mut out);
-            if !out.is_empty() {
-                self.send_datagram(index, &peer, &out);
-            }
-        }
-        self.busy.push(index);
-    }
-
-    fn send_datagram(&mut self, index: usize, peer: &Peer, bytes: &[u8]) {
-        let Some(Listener::Datagrams(socket)) = self.listeners.get(index) else { return };
-        let sent = match (socket, peer) {
-            (DatagramSocket::Internet(socket), Peer::Internet(peer)) => {
-                socket.send_to(bytes, peer).map(drop)
-            }
-            (DatagramSocket::Unix(socket), Peer::Path(path)) => {
-                socket.send_to(bytes, path).map(drop)
-            }
-            _ => return,
-        };
-        if sent.is_err() {
-            count(&self.metrics.dropped_datagrams);
-        }
-    }
 }
 
-impl Listener {
-    fn fd(&self) -> RawFd {
-        match self {
-            Listener::Connections { socket, .. } => socket.as_raw_fd(),
-            Listener::Datagrams(DatagramSocket::Internet(socket)) => socket.as_raw_fd(),
-            Listener::Datagrams(DatagramSocket::Unix(socket)) => socket.as_raw_fd(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
