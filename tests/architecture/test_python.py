@@ -56,7 +56,7 @@ FLOATS: Final = {
     "client/stream.py": "shares of a pause",
     "doctor/machine.py": "a share, and metrics",
     "doctor/stores.py": "a share, and seconds of microseconds",
-    "edges/mysql.py": "seconds of microseconds",
+    "edges/mysql_projection.py": "seconds of microseconds",
     "edges/rpc.py": "when a link was last heard",
     "edges/systemd.py": "seconds of microseconds",
     "export.py": "bounds in fractional seconds, as storage keeps them",

@@ -5,26 +5,28 @@ from pathlib import Path
 
 import pytest
 
+from edges.projecting import Rig
 from harness.kafka import Broker, Publisher
 from harness.redis_cluster import Cluster, Node, new_server
+
+
+def running_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker
+    broker.close()
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A running broker; whoever kills it starts it again."""
-    broker = Broker(tmp_path_factory.mktemp("kafka"))
-    broker.start()
-    yield broker
-    broker.close()
+    yield from running_broker(tmp_path_factory)
 
 
 @pytest.fixture
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A running broker whose topics nobody else uses: the engine's have fixed names."""
-    broker = Broker(tmp_path_factory.mktemp("kafka"))
-    broker.start()
-    yield broker
-    broker.close()
+    yield from running_broker(tmp_path_factory)
 
 
 @pytest.fixture
@@ -50,3 +52,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     cluster.start()
     yield cluster
     cluster.close()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path / "data")

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from viabtc.edges.mysql import LEASE_S, MysqlSettings, connect, errors, execute, run_sql, select
+from viabtc.edges.mysql import MysqlSettings, connect, errors, execute, run_sql, select
+from viabtc.edges.mysql_projection import LEASE_S
 from viabtc.edges.store import HeldError
 
 _LEASE: Final = (

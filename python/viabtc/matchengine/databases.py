@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from viabtc import _core
-from viabtc.edges.mysql import MysqlProjection, MysqlSettings, Render, history, operlog
+from viabtc.edges.mysql import MysqlSettings
+from viabtc.edges.mysql_projection import MysqlProjection, Render, history, operlog
 from viabtc.edges.store import Holder
 from viabtc.matchengine.settings import Databases
 from viabtc.service.projection import PACE_S, ROWS_MAX, Projection

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from viabtc import _core
-from viabtc.edges.mysql import LEASE_S, MysqlProjection, MysqlReader, operlog
+from viabtc.edges.mysql import MysqlReader
+from viabtc.edges.mysql_projection import LEASE_S, MysqlProjection, operlog
 from viabtc.edges.store import HeldError, Holder, Position, StoreError
 from viabtc.matchengine.databases import OPERLOG
 from viabtc.matchengine.log import KeptSettings, LogReader

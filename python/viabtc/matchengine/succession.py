@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from viabtc import _core
-from viabtc.edges.mysql import LEASE_S, MysqlReader, MysqlSettings
+from viabtc.edges.mysql import MysqlReader, MysqlSettings
 from viabtc.edges.mysql_positions import move_position, read_position, read_writer
+from viabtc.edges.mysql_projection import LEASE_S
 from viabtc.edges.store import StoreError
 from viabtc.matchengine.databases import HISTORY, OPERLOG
 from viabtc.matchengine.log import LogReader
