@@ -39,7 +39,6 @@ class Market:
     """Decimals of amounts."""
     quote_scale: int
     """Decimals of prices."""
-    fee_scale: int
     min_amount: Decimal
     is_halted: bool
     """Whether new orders are refused."""
@@ -175,7 +174,6 @@ def _market(row: Mapping[str, Any], halted: frozenset[str]) -> Market:
         quote=row["money"],
         base_scale=row["stock_prec"],
         quote_scale=row["money_prec"],
-        fee_scale=row["fee_prec"],
         min_amount=Decimal(row["min_amount"]),
         is_halted=row["name"] in halted,
     )

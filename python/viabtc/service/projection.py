@@ -72,8 +72,6 @@ class Projection:
         """Whether everything was in the store once since the start."""
         self.is_fenced = False
         """True once another engine writes in our place: the process must end."""
-        self.is_ended = False
-        """True after a failure that no retry helps; a human must act."""
         self._feed = feed
         self._store = store
         self._engine = engine
@@ -268,7 +266,6 @@ class Projection:
             await self._moved.wait()
 
     def _end(self, reason: str) -> None:
-        self.is_ended = True
         self.problem = reason
         self._log.error("projection ended", projection=self.name, reason=reason)
 
