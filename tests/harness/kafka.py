@@ -25,7 +25,8 @@ from harness.processes import Reserved
 JARS: Final = ROOT / "build" / "kafka"
 POM: Final = Path(__file__).with_name("kafka.pom.xml")
 
-START_DEADLINE_S: Final = 60.0
+START_DEADLINE_S: Final = 180.0
+"""After a kill a broker goes through all its logs; on a busy machine that takes minutes."""
 STOP_DEADLINE_S: Final = 30.0
 
 _JAVA: Final = ("java", "-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
