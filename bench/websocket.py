@@ -58,12 +58,19 @@ def trading(bench: Bench, server: Server, rate_per_s: int) -> Iterator[None]:
 
 
 def pushed(
-    rate_per_s: int, *asks: str, parts: tuple[str, ...] = ("p50",)
+    rate_per_s: int, *asks: str, parts: tuple[str, ...] = ("p50",), is_aside: bool = False
 ) -> Callable[[Bench, Server], Reading]:
-    """From a deal to its push at every subscriber."""
+    """From a deal to its push at every subscriber.
+
+    Args:
+        rate_per_s: Orders.
+        asks: Subscriptions.
+        parts: Percentiles that are figures.
+        is_aside: Readers keep out of the server's way.
+    """
 
     def measure(bench: Bench, server: Server) -> Reading:
-        options: list[str] = []
+        options = ["--aside"] if is_aside else []
         for ask in asks:
             options += ["--ask", ask % bench.market]
         with trading(bench, server, rate_per_s):
@@ -194,10 +201,18 @@ WEBSOCKET_FIGURES: Final = (
         pushed(20, DEALS, parts=("p50", "max")),
     ),
     Figure(
+        "ws-deals-aside",
+        WEBSOCKET,
+        Kind.RUN,
+        "the same, readers aside: woken by no write, acknowledging when they read",
+        latest(5, 50),
+        pushed(20, DEALS, parts=("p50", "max"), is_aside=True),
+    ),
+    Figure(
         "ws-depth",
         WEBSOCKET,
         Kind.RUN,
-        "the same with `depth.update` beside it, 300 orders/s",
+        "deal to `deals.update` with `depth.update` beside it, 300 orders/s",
         {"p50": Target(20, "ms", is_minimum=False), "missing": NONE},
         pushed(300, DEALS, DEPTH),
     ),

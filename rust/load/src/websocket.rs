@@ -4,6 +4,10 @@
 //! must run on one machine. It ends when the system has the deal in the connection's socket: one thread
 //! here stands for thousands of readers, each with a machine of its own, and its turn of reading all of
 //! them is not part of what a server does. Until then is said beside it.
+//!
+//! On one machine the kernel does much of the receivers' part within the server's writes: it wakes the reader, and sends
+//! and takes acknowledgements. With `--aside` that waits until the server is done, as it does where receivers are
+//! elsewhere.
 
 mod crowd;
 mod frames;
@@ -49,6 +53,10 @@ pub(crate) struct Arguments {
     /// the measured part.
     #[arg(long, value_name = "PID")]
     server: Option<u32>,
+    /// Keep reading out of the server's way, which shares the machine: at the lowest priority, woken by no write, and
+    /// with acknowledgements when it comes to read. Not for a server that leaves no processor idle.
+    #[arg(long)]
+    aside: bool,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -63,15 +71,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
         sources: arguments.source.clone(),
         warmup: crate::duration("--warmup", arguments.warmup)?,
         seconds: crate::duration("--seconds", arguments.seconds)?,
+        is_aside: arguments.aside,
         server: arguments.server,
     };
     let script = script(arguments)?;
     let failed = |error: std::io::Error| format!("{}: {error}", arguments.address);
     let found = crowd::run(&plan, &script).map_err(failed)?;
     if arguments.json {
-        println!("{}", to_json(&found, plan.seconds));
+        println!("{}", to_json(&found, &plan));
     } else {
-        print!("{}", to_table(&found, plan.seconds));
+        print!("{}", to_table(&found, &plan));
     }
     let is_whole = found.opened == plan.connections;
     Ok(is_whole && found.refused == 0 && found.closed.is_empty())
@@ -125,7 +134,8 @@ impl Rates {
     }
 }
 
-fn to_table(found: &Found, measured: Duration) -> String {
+fn to_table(found: &Found, plan: &Plan) -> String {
+    let measured = plan.seconds;
     let rates = Rates::of(found, measured);
     let mut text = String::new();
     let mut line = |name: &str, value: String| write_line(name, &value, &mut text);
@@ -156,11 +166,15 @@ fn to_table(found: &Found, measured: Duration) -> String {
         }
         let read = found.reading.value_at_percentile(50.0) as f64 / 1e6;
         line("read (p50)", format!("{read:.3} ms"));
+        if plan.is_aside {
+            line("readers", "aside: lowest priority, not woken, late acknowledgements".to_owned());
+        }
     }
     text
 }
 
-fn to_json(found: &Found, measured: Duration) -> Value {
+fn to_json(found: &Found, plan: &Plan) -> Value {
+    let measured = plan.seconds;
     let rates = Rates::of(found, measured);
     let percentiles = |latencies: &Histogram<u64>| {
         let values = PERCENTILES.iter().map(|(name, percentile)| {
@@ -178,6 +192,7 @@ fn to_json(found: &Found, measured: Duration) -> Value {
         "closed": closed.collect::<Map<_, _>>(),
         "refused": found.refused,
         "connection_bytes": rates.connection_bytes,
+        "aside": plan.is_aside,
         "seconds": measured.as_secs_f64(),
         "messages_per_s": rates.messages_per_s,
         "bytes_per_s": rates.bytes_per_s,

@@ -43,10 +43,21 @@ fn program(hub: &Hub, connections: u64, options: &[&str]) -> Command {
 
 #[test]
 fn every_deal_is_counted_for_every_connection_and_timed() {
+    count_and_time(&[]);
+}
+
+#[test]
+fn so_it_is_when_reading_keeps_out_of_the_way() {
+    assert_eq!(count_and_time(&["--aside"])["aside"], true);
+}
+
+/// What the program found, run with `more` options.
+fn count_and_time(more: &[&str]) -> Value {
     let hub = open(HubOptions::default());
     let process = std::process::id().to_string();
     let ask = r#"deals.subscribe ["X"]"#;
     let options = ["--ask", ask, "--ask", "server.ping", "--seconds", "1", "--server", &process];
+    let options = [&options[..], more].concat();
     let mut child = program(&hub, CONNECTIONS, &options).spawn().unwrap();
     let began = Instant::now();
     let mut told = 0;
@@ -69,6 +80,7 @@ fn every_deal_is_counted_for_every_connection_and_timed() {
     let slowest = found["latency_us"]["max"].as_f64().unwrap();
     assert!(slowest > 0.0 && slowest < DEADLINE.as_micros() as f64, "{found}");
     assert!(found["connection_bytes"].is_number());
+    found
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustix::process::setpriority_process;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::listener::{Listener, Phase, Script};
@@ -24,6 +25,13 @@ const OPENING: Duration = Duration::from_secs(10);
 
 /// How long deals of the measured part may come after it.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// Of nice values, that of who waits for all others.
+const LOWEST_PRIORITY: i32 = 19;
+
+/// Sockets that stand for all while nothing comes, and the pause between looks at them.
+const SCOUTS: usize = 16;
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Largest latency that is told apart: an hour in nanoseconds.
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
@@ -43,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) warmup: Duration,
     pub(crate) seconds: Duration,
+    /// Reading keeps out of the server's way.
+    pub(crate) is_aside: bool,
     /// The process whose memory is looked at.
     pub(crate) server: Option<u32>,
 }
@@ -81,6 +91,10 @@ struct Crowd<'a> {
     listeners: Vec<Option<Listener>>,
     /// Connections that are opening.
     opening: usize,
+    /// Sockets are looked at in turn, and not waited for.
+    is_aside: bool,
+    /// Messages that came, whenever.
+    heard: u64,
     /// Times of deals that count, in nanoseconds since the epoch.
     measured: std::ops::Range<u64>,
     began: Instant,
@@ -94,6 +108,9 @@ pub(crate) fn run(plan: &Plan, script: &Script) -> io::Result<Found> {
     let before = plan.server.map(resident_bytes).transpose()?;
     let mut crowd = Crowd::new(plan, script)?;
     crowd.open()?;
+    if plan.is_aside {
+        crowd.step_aside()?;
+    }
     let start_ns = crowd.now_ns() + nanoseconds(plan.warmup);
     crowd.measured = start_ns..start_ns + nanoseconds(plan.seconds);
     let end_ns = crowd.measured.end + nanoseconds(DRAIN);
@@ -106,7 +123,11 @@ pub(crate) fn run(plan: &Plan, script: &Script) -> io::Result<Found> {
         if now_ns >= start_ns && after.is_none() {
             after = plan.server.map(resident_bytes).transpose()?;
         }
-        crowd.turn(Duration::from_nanos(end_ns - now_ns).min(Duration::from_millis(50)))?;
+        if plan.is_aside {
+            crowd.look_around();
+        } else {
+            crowd.turn(Duration::from_nanos(end_ns - now_ns).min(Duration::from_millis(50)))?;
+        }
     }
     crowd.found.memory = before.zip(after);
     Ok(crowd.end())
@@ -124,6 +145,8 @@ impl<'a> Crowd<'a> {
             last: (Vec::new(), Vec::new()),
             listeners: Vec::with_capacity(plan.connections),
             opening: 0,
+            is_aside: false,
+            heard: 0,
             measured: u64::MAX..u64::MAX,
             began: Instant::now(),
             epoch_ns: nanoseconds(since),
@@ -202,6 +225,38 @@ impl<'a> Crowd<'a> {
         Ok(Listener::new(socket))
     }
 
+    /// From now on this thread reads when nobody else wants its processor, no write of the server has to wake it, and
+    /// acknowledgements wait for it.
+    fn step_aside(&mut self) -> io::Result<()> {
+        self.is_aside = true;
+        setpriority_process(None, LOWEST_PRIORITY)?;
+        for listener in self.listeners.iter_mut().flatten() {
+            self.poll.registry().deregister(&mut listener.socket)?;
+            listener.acknowledge()?;
+        }
+        Ok(())
+    }
+
+    /// Reads what came to a few sockets that stand for all; when it was something, then from all, until
+    /// a whole round finds nothing.
+    fn look_around(&mut self) {
+        let step = self.listeners.len().div_ceil(SCOUTS).max(1);
+        let before = self.heard;
+        for place in (0..self.listeners.len()).step_by(step) {
+            self.serve(place, false);
+        }
+        if self.heard == before {
+            std::thread::sleep(LOOK);
+            return;
+        }
+        let mut seen = before;
+        while std::mem::replace(&mut seen, self.heard) != self.heard {
+            for place in 0..self.listeners.len() {
+                self.serve(place, false);
+            }
+        }
+    }
+
     /// Waits for sockets and serves them.
     fn turn(&mut self, timeout: Duration) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
@@ -252,8 +307,9 @@ impl<'a> Crowd<'a> {
             return Ok(());
         }
         let now_ns = self.now_ns();
-        let Crowd { script, buffer, measured, found, last, .. } = self;
-        listener.readable(script, buffer, &mut |listener, payload, came_ns| {
+        let Crowd { script, buffer, measured, found, last, heard, is_aside, .. } = self;
+        let mut push = |listener: &mut Listener, payload: &[u8], came_ns: Option<u64>| {
+            *heard += 1;
             if measured.contains(&now_ns) {
                 found.messages += 1;
                 found.bytes += payload.len() as u64;
@@ -269,7 +325,12 @@ impl<'a> Crowd<'a> {
                     found.reading.saturating_record(now_ns.saturating_sub(*time_ns));
                 }
             }
-        })
+        };
+        if *is_aside {
+            listener.readable_by_frame(script, buffer, &mut push)
+        } else {
+            listener.readable(script, buffer, &mut push)
+        }
     }
 
     fn fail(&mut self, error: &io::Error) {

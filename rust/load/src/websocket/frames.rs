@@ -53,6 +53,22 @@ pub(crate) fn read_frame(input: &[u8]) -> Result<Option<Head>, String> {
     Ok(is_whole.then_some(head))
 }
 
+/// How many bytes the frame at the start of `input` wants next: what its head needs, then all of its rest. Never 0
+/// for a frame that is not whole, and never a byte of the next frame but for heads of fewer than four bytes.
+pub(crate) fn missing(input: &[u8]) -> usize {
+    let whole = match *input {
+        [_, 126, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
+        [_, 127, ..] => match input.get(2..10).and_then(|bytes| bytes.try_into().ok()) {
+            // What is too long is refused when its head is read.
+            Some(bytes) => 10 + u64::from_be_bytes(bytes).min(PAYLOAD_BYTES_MAX) as usize,
+            None => 10,
+        },
+        [_, size, _, _, ..] => 2 + usize::from(size),
+        _ => 4,
+    };
+    whole.saturating_sub(input.len()).max(1)
+}
+
 /// Appends a whole masked frame. The mask is zero: it protects proxies from what a browser's page may
 /// send, of which there are none here.
 pub(crate) fn write_frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
@@ -90,6 +106,13 @@ mod tests {
             let expected = Head { opcode: TEXT, is_final: true, payload };
             assert_eq!(read_frame(&frame), Ok(Some(expected)), "{size}");
             assert_eq!(read_frame(&frame[..frame.len() - 1]), Ok(None), "{size}");
+            // Read in the pieces that are asked for, it ends with one of them; one of three bytes or less with the next head.
+            let stream = [&frame[..], &[0x81, 0]].concat();
+            let mut read = 0;
+            while read_frame(&stream[..read]) == Ok(None) {
+                read += missing(&stream[..read]);
+            }
+            assert_eq!(read, frame.len().max(4), "{size}");
         }
     }
 

@@ -8,8 +8,9 @@ use nix::cmsg_space;
 use nix::sys::socket::sockopt::ReceiveTimestampns;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
 use nix::sys::time::TimeSpec;
+use socket2::SockRef;
 
-use super::frames::{CLOSE, PING, PONG, TEXT, read_frame, write_frame};
+use super::frames::{CLOSE, PING, PONG, TEXT, missing, read_frame, write_frame};
 
 /// Largest answer to a handshake.
 const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
@@ -99,6 +100,49 @@ impl Listener {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// As `readable`, but a frame at a time, so that each has the time at which its own last byte came. Then what came is
+    /// acknowledged, and what comes later not before the next call: on the loopback address the server would send, and
+    /// take, an acknowledgement within its write.
+    pub(crate) fn readable_by_frame(
+        &mut self,
+        script: &Script,
+        buffer: &mut [u8],
+        push: &mut impl FnMut(&mut Listener, &[u8], Option<u64>),
+    ) -> io::Result<()> {
+        let mut input = std::mem::take(&mut self.input);
+        let mut has_read = false;
+        loop {
+            let wanted = missing(&input).min(buffer.len());
+            match self.receive(&mut buffer[..wanted]) {
+                Ok((0, _)) => {
+                    self.end(1006);
+                    return Ok(());
+                }
+                Ok((size, came_ns)) => {
+                    has_read = true;
+                    input.extend_from_slice(&buffer[..size]);
+                    let taken = self.take(script, &input, came_ns, push)?;
+                    input.drain(..taken);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.input = if input.is_empty() { Vec::new() } else { input };
+        if has_read {
+            self.acknowledge()?;
+        }
+        Ok(())
+    }
+
+    /// Acknowledges what came, and delays the acknowledgement of what comes.
+    pub(crate) fn acknowledge(&self) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        socket.set_tcp_quickack(true)?;
+        socket.set_tcp_quickack(false)
     }
 
     /// Bytes that are there, how many, and when the last of them came to the socket.
