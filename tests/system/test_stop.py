@@ -1,6 +1,7 @@
 """The whole exchange in one process stops as an operator expects, under load through its door."""
 
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.http import Connection
-from harness.processes import Place, Server
+from harness.processes import VIABTC, Place, Server
 from viabtc import _core
 
 USERS = range(101, 109)
@@ -66,3 +67,18 @@ def test_a_stop_under_load_answers_what_was_taken_and_seals(
     assert found["is_sealed"], found
     commands = [row for row in rows if row["kind"] == "command"]
     assert len(commands) == sum(client.acknowledged for client in clients)
+
+
+def test_who_is_told_that_it_serves_can_stop_it_at_once_and_finds_its_page(tmp_path: Path) -> None:
+    ports = ("http", "ws", "rest", "rpc", "console")
+    anywhere = [word for port in ports for word in (f"--{port}", "127.0.0.1:0")]
+    arguments = [*VIABTC, "run", "--data", str(tmp_path / "data"), *anywhere]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "serves" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+    assert process.returncode == 0, said
+    assert said.endswith("Stopped.\n")
+    (page,) = [line.split()[-1] for line in said.splitlines() if "page, REST, control" in line]
+    assert not page.endswith(":0/"), page

@@ -78,6 +78,8 @@ def data(tmp_path: Path) -> Path:
         ("export deals {folder}", "name the data directory of `viabtc run`"),
         ("tokens /proc/nowhere/tokens", "What to do"),
         ("run --data /proc/nowhere", "What to do"),
+        ("run --http [::1]:{port}", "with a numeric IPv4 host"),
+        ("run --ws 127.0.0.1:{port} --rpc 127.0.0.1:{port}", "name one address"),
         ("matchengine {folder}/missing.json", "a readable JSON file"),
         ("doctor README.md", "is named after none of"),
     ],

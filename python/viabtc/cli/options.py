@@ -16,7 +16,7 @@ def place(name: str, text: str) -> Place:
     found = read_place(text)
     if found is None:
         raise typer.BadParameter(
-            f'"{text}" is not HOST:PORT with a numeric host, such as 127.0.0.1:8080',
+            f'"{text}" is not HOST:PORT with a numeric IPv4 host, such as 127.0.0.1:8080',
             param_hint=name,
         )
     return found

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from viabtc import __version__, _core
@@ -132,6 +133,8 @@ def main(settings: RunSettings) -> int:
             told = asyncio.create_task(RequestLog(written).run())
             stack.push_async_callback(run.cancel, told)
             rest = stack.enter_context(run.listen(*settings.places.rest, "REST and control"))
+            # With the port that the system chose for 0.
+            places = replace(settings.places, rest=rest.getsockname())
             engine = await stack.enter_async_context(
                 open_engine(settings.engine, settings.rpc, settings.places.console, log)
             )
@@ -175,7 +178,8 @@ def main(settings: RunSettings) -> int:
             }
             keeping = asyncio.create_task(keep_positions(settings.engine.data, positions, log))
             stack.push_async_callback(run.cancel, keeping)
-            part = ExchangePart(settings, engine, market, history, door, hub, audit)
+            opened = replace(settings, places=places)
+            part = ExchangePart(opened, engine, market, history, door, hub, audit)
             remote = RemoteSettings((engine.rpc.addresses[0],), _REPLY_BYTES_MAX)
             link = await stack.enter_async_context(open_link(remote, _TIMEOUT_S))
             callers: dict[str, Caller] = {
@@ -185,9 +189,8 @@ def main(settings: RunSettings) -> int:
             }
             app = _build_app(part, callers, tokens, written)
             await stack.enter_async_context(run.serving(app, rest))
-            print(_banner(part, tokens), flush=True)
             run.settle()
-            code = await run.until_stopped(part)
+            code = await run.until_stopped(part, lambda: print(_banner(part, tokens), flush=True))
             print("\nStopping: answering what was accepted, sealing the journal ...", flush=True)
         print("Stopped." if code == EXIT_OK else "Stopped: the engine ended by itself.", flush=True)
         return code

@@ -1,7 +1,7 @@
 """What `viabtc run` is made of: built-in defaults, a matchengine file if given, flags on top."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from viabtc.protocol.addresses import Place
 from viabtc.rest.context import Fees
 from viabtc.rest.limits import Pace
 from viabtc.rest.settings import read_pace
+from viabtc.service.failure import EXIT_CONFIGURATION, StartFailure
 from viabtc.service.settings import Problem, Section, SettingsError, load
 
 _MAX_PKG_SIZE: Final = 10_240
@@ -94,7 +95,9 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
 
     Raises:
         SettingsError: the file cannot be used.
+        StartFailure: two ports have one address.
     """
+    _check_distinct(places)
     host, port = places.rpc
     bind = (f"tcp@{host}:{port}",)
     if config is None:
@@ -143,6 +146,19 @@ def run_settings(config: Path | None, data: Path, places: Places) -> RunSettings
         ),
         is_demo=False,
     )
+
+
+def _check_distinct(places: Places) -> None:
+    """The second of two ports at one address would find the first one in its way."""
+    first: dict[Place, str] = {}
+    for name, place in asdict(places).items():
+        other = first.setdefault(place, name)
+        if other != name and place[1]:
+            raise StartFailure(
+                f"--{other} and --{name} name one address, {place[0]}:{place[1]}",
+                "give each a port of its own",
+                EXIT_CONFIGURATION,
+            )
 
 
 def _names(config: dict[str, Any]) -> tuple[str, ...]:

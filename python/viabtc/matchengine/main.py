@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -214,8 +215,8 @@ async def _open_console(
     except OSError as error:
         where = place if isinstance(place, str) else f"{place[0]}:{place[1]}"
         raise StartFailure(
-            f"cannot listen on {where} for the console: {error.strerror}",
-            "stop the process that listens there, or change cli",
+            f"cannot listen on {where} for the console: {os.strerror(error.errno or 0)}",
+            "stop the process that listens there, or choose another address",
         ) from error
     stack.callback(server.close)
     name: Place | str = server.sockets[0].getsockname()

@@ -165,12 +165,15 @@ def main(service: Service[S], path: Path, *, has_terminal: bool = True) -> int:
                 await stack.enter_async_context(
                     serving(build_control(service.name, part, written, audit), control)
                 )
-            log.info("server start", vip=True, **part.status())
-            # The original's line for its operator.
-            print("server start", file=sys.stderr, flush=True)  # noqa: T201
             stop_signals = STOP_SIGNALS if has_terminal else STOP_SIGNALS - {signal.SIGINT}
+
+            def begun() -> None:
+                log.info("server start", vip=True, **part.status())
+                # The original's line for its operator.
+                print("server start", file=sys.stderr, flush=True)  # noqa: T201
+
             settle()
-            code = await until_stopped(part, stop_signals)
+            code = await until_stopped(part, begun, stop_signals)
             if code != EXIT_OK:
                 ends = [task for task in part.tasks if task.done() and not task.cancelled()]
                 reasons = [repr(task.exception()) for task in ends]
@@ -262,15 +265,25 @@ def heed_signals(written: logs.Logs) -> None:
     loop.add_signal_handler(signal.SIGUSR1, note)
 
 
-async def until_stopped(part: Part, stop_signals: frozenset[signal.Signals] = STOP_SIGNALS) -> int:
+async def until_stopped(
+    part: Part,
+    begun: Callable[[], None],
+    stop_signals: frozenset[signal.Signals] = STOP_SIGNALS,
+) -> int:
     """Waits for a stop signal, or for the end of the work; the exit code.
 
     The service manager hears that we are ready once `part` is, and is fed as long as `part` beats.
+
+    Args:
+        part: What serves.
+        begun: Says so to people, who may then stop it: a signal before would end it unsealed.
+        stop_signals: Those that stop it.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in stop_signals:
         loop.add_signal_handler(number, stop.set)
+    begun()
     interval = systemd.watchdog_interval_s()
     fed = loop.time()
     is_announced = False

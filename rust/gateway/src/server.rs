@@ -38,7 +38,7 @@ impl BindError {
     pub fn remedy(&self) -> &'static str {
         match self.source.kind() {
             io::ErrorKind::AddrInUse => {
-                "another process listens there: stop it, or choose another port"
+                "stop the process that listens there, or choose another port"
             }
             io::ErrorKind::PermissionDenied => "choose a port above 1023, or a path you may write",
             io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
