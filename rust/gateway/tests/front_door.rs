@@ -4,7 +4,7 @@
 mod echo;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,10 @@ use echo::{Echo, UNKNOWN};
 use viabtc_gateway::{
     Address, Backend, DoorOptions, FrontDoor, Remote, RemoteOptions, RpcOptions, RpcServer,
 };
+use viabtc_wire::frame::{HEARTBEAT, Head, REPLY, read_frame, write_frame};
 
-const SECOND: Duration = Duration::from_secs(5);
+/// Until then everything has happened, on the busiest machine.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 fn route(method: &str) -> Option<(u32, usize)> {
     match method {
@@ -36,7 +38,7 @@ fn open(options: DoorOptions) -> FrontDoor {
 fn connect(door: &FrontDoor) -> TcpStream {
     let Address::Tcp(address) = &door.addresses()[0] else { panic!("not tcp") };
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(SECOND)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
 }
 
@@ -321,20 +323,22 @@ fn slow_and_silent_clients_are_closed_and_too_many_refused() {
     assert_eq!(receive(&mut again).0, "HTTP/1.1 200 OK");
 }
 
-fn remote(address: &Address, request_bytes_max: usize) -> Arc<Remote> {
+/// A link whose first address nobody listens at.
+fn remote(address: &Address, timeout: Duration) -> Arc<Remote> {
     Remote::start(RemoteOptions {
         addresses: vec!["tcp@127.0.0.1:1".parse().unwrap(), address.clone()],
         max_pkg_size: 2_000_000,
-        request_bytes_max,
+        request_bytes_max: 10_240,
         reconnect_timeout: Duration::from_millis(100),
-        heartbeat_timeout: SECOND,
-        timeout: Duration::from_millis(300),
+        // Longer than a test: the services here do not answer heartbeats.
+        heartbeat_timeout: 10 * DEADLINE,
+        timeout,
     })
     .unwrap()
 }
 
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + SECOND;
+    let deadline = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < deadline, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(2));
@@ -352,7 +356,7 @@ fn door_over(remote: &Arc<Remote>) -> FrontDoor {
 fn a_request_that_only_its_layout_makes_too_long_reaches_the_service() {
     let rpc = RpcServer::start(Arc::new(Echo), &local("tcp@127.0.0.1:0"), &RpcOptions::default())
         .unwrap();
-    let remote = remote(&rpc.addresses()[0], 10_240);
+    let remote = remote(&rpc.addresses()[0], DEADLINE);
     let door = door_over(&remote);
     wait_for("a connection", || remote.is_connected());
     let mut stream = connect(&door);
@@ -371,7 +375,7 @@ fn a_request_that_only_its_layout_makes_too_long_reaches_the_service() {
     assert!(receive(&mut stream).2.contains(r#""code": 1, "message": "invalid argument""#));
     stream.write_all(post(&body(&"x".repeat(room))).as_bytes()).unwrap();
     assert!(receive(&mut stream).2.contains(r#""error": null"#));
-    rpc.stop(SECOND);
+    rpc.stop(DEADLINE);
 }
 
 /// Known defect 4: the link is dropped, and with it whatever others asked.
@@ -383,9 +387,9 @@ fn an_answer_that_is_too_large_costs_only_its_request() {
         addresses: vec![rpc.addresses()[0].clone()],
         max_pkg_size: 100_000,
         request_bytes_max: 4 << 20,
-        reconnect_timeout: SECOND,
-        heartbeat_timeout: SECOND,
-        timeout: SECOND,
+        reconnect_timeout: DEADLINE,
+        heartbeat_timeout: DEADLINE,
+        timeout: DEADLINE,
     })
     .unwrap();
     let backend: Arc<dyn Backend> = Arc::clone(&remote) as Arc<dyn Backend>;
@@ -412,7 +416,7 @@ fn an_answer_that_is_too_large_costs_only_its_request() {
         }
         assert!(receive(&mut stream).2.contains(r#"[104, ["b"]], "id": 101}"#));
     }
-    rpc.stop(SECOND);
+    rpc.stop(DEADLINE);
 }
 
 /// Known defects 4 and 11: one over-long request costs only itself; the second address is used.
@@ -421,7 +425,7 @@ fn a_remote_service_answers_and_comes_back() {
     let rpc = RpcServer::start(Arc::new(Echo), &local("tcp@127.0.0.1:0"), &RpcOptions::default())
         .unwrap();
     let address = rpc.addresses()[0].clone();
-    let remote = remote(&address, 10_240);
+    let remote = remote(&address, DEADLINE);
     let door = door_over(&remote);
     wait_for("a connection", || remote.is_connected());
     let mut stream = connect(&door);
@@ -436,7 +440,7 @@ fn a_remote_service_answers_and_comes_back() {
     stream.write_all(post(&call("asset.list", 1)).as_bytes()).unwrap();
     assert_eq!(receive(&mut stream).0, "HTTP/1.1 200 OK");
 
-    rpc.stop(SECOND);
+    rpc.stop(DEADLINE);
     drop(rpc);
     wait_for("a break", || !remote.is_connected());
     stream.write_all(post(&call("asset.list", 1)).as_bytes()).unwrap();
@@ -445,35 +449,71 @@ fn a_remote_service_answers_and_comes_back() {
     wait_for("a new connection", || remote.is_connected());
     stream.write_all(post(&call("asset.list", 2)).as_bytes()).unwrap();
     assert_eq!(receive(&mut stream).0, "HTTP/1.1 200 OK");
-    rpc.stop(SECOND);
+    rpc.stop(DEADLINE);
 }
 
 #[test]
 fn a_service_that_does_not_answer_is_a_504_and_a_late_answer_is_dropped() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address: Address = format!("tcp@{}", listener.local_addr().unwrap()).parse().unwrap();
-    let remote = remote(&address, 10_240);
-    let (mut service, _) = listener.accept().unwrap();
-    wait_for("a connection", || remote.is_connected());
-    let door = door_over(&remote);
+    let (_remote, door, mut service) = door_over_silence(Duration::from_millis(300));
     let mut stream = connect(&door);
     stream.write_all(post(&call("asset.list", 6)).as_bytes()).unwrap();
+    let late = next_request(&mut service);
     let (status, _, body) = receive(&mut stream);
     assert_eq!(status, "HTTP/1.1 504 Gateway Timeout");
     assert_eq!(
         body,
         r#"{"error": {"code": 5, "message": "service timeout"}, "result": null, "id": 6}"#
     );
-    let mut late = Vec::new();
-    let head =
-        viabtc_wire::frame::Head { command: 104, kind: 1, sequence: 1, ..Default::default() };
-    viabtc_wire::frame::write_frame(&head, b"", b"late", &mut late);
-    service.write_all(&late).unwrap();
+    answer(&mut service, &late, b"late");
     stream.write_all(post(&call("asset.list", 7)).as_bytes()).unwrap();
-    // In flight when the link breaks: nobody knows, so it is a timeout too, and at once.
-    let started = Instant::now();
-    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(next_request(&mut service).request_id, 7);
+    let (status, _, body) = receive(&mut stream);
+    assert_eq!(status, "HTTP/1.1 504 Gateway Timeout");
+    assert!(body.contains(r#""id": 7"#), "{body}");
+}
+
+/// Nobody knows whether it was done, so it is a timeout, and at once.
+#[test]
+fn what_is_in_flight_when_the_link_breaks_is_a_504_before_its_time_is_over() {
+    let (_remote, door, mut service) = door_over_silence(10 * DEADLINE);
+    let mut stream = connect(&door);
+    stream.write_all(post(&call("asset.list", 8)).as_bytes()).unwrap();
+    assert_eq!(next_request(&mut service).request_id, 8);
     drop(service);
     assert_eq!(receive(&mut stream).0, "HTTP/1.1 504 Gateway Timeout");
-    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+}
+
+/// A link to a service that says nothing by itself, a door over it, and the service's end of the link.
+fn door_over_silence(timeout: Duration) -> (Arc<Remote>, FrontDoor, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: Address = format!("tcp@{}", listener.local_addr().unwrap()).parse().unwrap();
+    let remote = remote(&address, timeout);
+    let (service, _) = listener.accept().unwrap();
+    service.set_read_timeout(Some(DEADLINE)).unwrap();
+    wait_for("a connection", || remote.is_connected());
+    let door = door_over(&remote);
+    (remote, door, service)
+}
+
+/// The head of the next request; heartbeats are read over.
+fn next_request(service: &mut TcpStream) -> Head {
+    let mut input = Vec::new();
+    loop {
+        let mut byte = [0];
+        service.read_exact(&mut byte).expect("a request comes");
+        input.push(byte[0]);
+        if let Some((frame, _)) = read_frame(&input, 2_000_000).unwrap() {
+            if frame.head.command != HEARTBEAT {
+                return frame.head;
+            }
+            input.clear();
+        }
+    }
+}
+
+fn answer(service: &mut TcpStream, request: &Head, body: &[u8]) {
+    let head = Head { kind: REPLY, ..*request };
+    let mut frame = Vec::new();
+    write_frame(&head, b"", body, &mut frame);
+    service.write_all(&frame).unwrap();
 }
