@@ -128,7 +128,7 @@ class Box:
 
     @contextlib.contextmanager
     def frozen(self, pid: str, thread: str) -> Iterator[None]:
-        """One thread of a process stands still meanwhile; the others go on."""
+        """One thread of a process stands still meanwhile, or `every`; the others go on."""
         command = [self._tool, "exec", *_ENVIRONMENT, "python3", "-c", FREEZE.read_text()]
         with subprocess.Popen(
             [*command, pid, thread], env=self._environment, stdout=subprocess.PIPE, text=True

@@ -1,6 +1,7 @@
 """Stops one thread of a process, and only that: `freeze.py PID THREAD`, as ptrace(2) does.
 
-Says "frozen", and ends with the process. Runs in the box with what its Python has.
+`every` stops all of them: nobody is left whom a signal other than SIGKILL could end. Says "frozen",
+and ends with the process. Runs in the box with what its Python has.
 """
 
 import ctypes
@@ -17,19 +18,27 @@ def main(pid: str, name: str) -> None:
     wanted = [
         int(path.name)
         for path in threads
-        if (path.name == pid if name == "main" else (path / "comm").read_text().strip() == name)
+        if name == "every" or name == ("main" if path.name == pid else comm(path))
     ]
+    if not wanted or (name != "every" and len(wanted) > 1):
+        sys.exit(f"{len(wanted)} threads are named {name}")
     libc = ctypes.CDLL(None, use_errno=True)
-    (thread,) = wanted
-    for request in (SEIZE, INTERRUPT):
-        if libc.ptrace(request, thread, None, None) != 0:
-            raise OSError(ctypes.get_errno(), "ptrace")
-    os.waitpid(thread, WALL)
+    for thread in wanted:
+        for request in (SEIZE, INTERRUPT):
+            if libc.ptrace(request, thread, None, None) != 0:
+                raise OSError(ctypes.get_errno(), "ptrace")
+        os.waitpid(thread, WALL)
     print("frozen", flush=True)  # noqa: T201 - whoever started us waits for it
     while True:
-        _, status = os.waitpid(thread, WALL)
-        if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+        thread, status = os.waitpid(-1, WALL)
+        is_over = os.WIFEXITED(status) or os.WIFSIGNALED(status)
+        if is_over and thread in {wanted[0], int(pid)}:
             return
+
+
+def comm(path: Path) -> str:
+    """The name of a thread."""
+    return (path / "comm").read_text().strip()
 
 
 if __name__ == "__main__":

@@ -50,6 +50,9 @@ MANUAL: Final = (ROOT / "docs" / "operations.md").read_text()
 STOP_S_MAX: Final = 5.0
 """For everything together; a quiet machine needs about one."""
 
+ABORT_S_MAX: Final = 6.0
+"""Between SIGABRT and SIGKILL: the unit says 1 s, and without a word of it it were 10."""
+
 CLIENTS: Final = 8
 
 
@@ -208,6 +211,30 @@ def test_a_service_whose_work_hangs_is_back(
         installed.frozen(pid, thread),
     ):
         installed.until(lambda: is_other(installed, service, pid), f"{service} has been ended")
+
+
+def test_a_service_that_does_not_heed_its_watchdog_is_killed_soon(
+    installed: Box, deposits: Deposits, times: dict[str, list[float]]
+) -> None:
+    for service, unit in UNITS.items():
+        assert installed.show(unit, "TimeoutAbortUSec") == "1s", service
+    # Where each thread hangs nobody takes the watchdog's SIGABRT, and the time for a stop is 10 s.
+    unit = UNITS["rest"]
+    pid = installed.show(unit, "MainPID")
+    began = installed.run("date", "+%s.%N").strip()
+    with (
+        back(installed, deposits, times, "rest", "hang of every thread"),
+        installed.frozen(pid, "every"),
+    ):
+        installed.until(lambda: is_other(installed, "rest", pid), "rest has been ended")
+    query = ("journalctl", "--no-pager", "-o", "short-unix", f"--since=@{began}", "-u", unit)
+    said = installed.run(*query)
+    aborted, killed = (
+        float(line.split()[0])
+        for words in (r"^.*Killing process \d+ .* SIGABRT", r"^.*Killing process \d+ .* SIGKILL")
+        for line in re.findall(words, said, re.MULTILINE)[:1]
+    )
+    assert killed - aborted < ABORT_S_MAX, said
 
 
 @pytest.mark.parametrize("service", UNITS)
