@@ -183,7 +183,8 @@ def test_errors_name_what_is_wrong(exchange: Server) -> None:
             ("subscribe", [7], 1, "the parameters are channels"),
             ("subscribe", [{"channel": "bbo:BTCUSDT"}], 1, '"stream": TEXT'),
             ("subscribe", ["balances"], 6, '"balances" needs auth before it'),
-            ("subscribe", [f"bbo:M{number}" for number in range(201)], 1, "200 subscriptions"),
+            ("subscribe", [f"bbo:M{number}" for number in range(33)], 1, "are at most 32, and"),
+            ("subscribe", ["x" * 4_097], 1, "a text of a request has at most 4,096 bytes"),
             ("auth", [], 1, "one token"),
             ("nope", [], 4, 'no method "nope": subscribe'),
         ):
@@ -198,6 +199,11 @@ def test_errors_name_what_is_wrong(exchange: Server) -> None:
             await call(socket, "subscribe", "book:NOPE")
             await hear(socket, told, lambda: len(told["book:NOPE"]) == 1)
             assert told["book:NOPE"][0]["error"]["message"] == "no such market or interval"
+        async with StreamClient(f"ws://{place[0]}:{place[1]}") as client:
+            # More than a request takes, and with the last more than a connection may have.
+            with pytest.raises(RefusedError, match="200 subscriptions"):
+                await client.subscribe(*(f"bbo:M{number}" for number in range(201)))
+            await client.unsubscribe(*(f"bbo:M{number}" for number in range(33)))
         with pytest.raises(RefusedError, match="invalid token"):
             await StreamClient(f"ws://{place[0]}:{place[1]}", token=NOBODYS).__aenter__()
 

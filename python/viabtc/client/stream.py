@@ -10,6 +10,7 @@ import itertools
 import json
 import random
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,8 +28,8 @@ MESSAGES_MAX: Final = 1_024
 _BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest message of a server."""
 
-_REQUEST_CHANNELS_MAX: Final = 100
-"""Channels of one request: the server bounds its bytes."""
+_REQUEST_CHANNELS_MAX: Final = 32
+"""The server takes no more in a request."""
 
 _RETRY_MIN_S: Final = 0.2
 _RETRY_MAX_S: Final = 5.0
@@ -114,18 +115,22 @@ class StreamClient:
             await self._socket.close()
 
     async def subscribe(self, *channels: str) -> None:
-        """Adds channels; each tells its snapshot first.
+        """Adds channels; each tells its snapshot first. A request has room for 32 of them.
 
         Raises:
-            RefusedError: there is no such channel, or it needs a token.
+            RefusedError: there is no such channel, or it needs a token; those of requests before
+                the refused one are there.
         """
         # Before the call: the first messages come right behind its answer.
         new = [channel for channel in channels if channel not in self._standings]
         self._standings.update(dict.fromkeys(new))
+        taken = 0
         try:
-            await self._call("subscribe", list(channels))
+            for part in _parts(channels):
+                await self._call("subscribe", part)
+                taken += len(part)
         except RefusedError:
-            for channel in new:
+            for channel in set(new).difference(channels[:taken]):
                 self._standings.pop(channel, None)
             raise
 
@@ -134,7 +139,8 @@ class StreamClient:
         for channel in channels:
             self._standings.pop(channel, None)
             self._books.pop(channel, None)
-        await self._call("unsubscribe", list(channels))
+        for part in _parts(channels):
+            await self._call("unsubscribe", part)
 
     def book(self, market: str) -> Book:
         """The book of a market as of the last message; empty before the first."""
@@ -200,8 +206,8 @@ class StreamClient:
         if self._token is not None:
             await self._call("auth", [self._token])
         wanted = [self._wish(channel) for channel in self._standings]
-        for start in range(0, len(wanted), _REQUEST_CHANNELS_MAX):
-            await self._call("subscribe", wanted[start : start + _REQUEST_CHANNELS_MAX])
+        for part in _parts(wanted):
+            await self._call("subscribe", part)
 
     async def _greet_again(self, socket: ClientConnection) -> None:
         try:
@@ -297,3 +303,9 @@ class StreamClient:
         # Nobody waits for these answers: the snapshot is one.
         await self._ask(next(self._ids), "unsubscribe", [channel])
         await self._ask(next(self._ids), "subscribe", [channel])
+
+
+def _parts(channels: Sequence[Any]) -> Iterator[list[Any]]:
+    """As many requests as are needed for these channels."""
+    for start in range(0, len(channels), _REQUEST_CHANNELS_MAX):
+        yield list(channels[start : start + _REQUEST_CHANNELS_MAX])

@@ -111,6 +111,37 @@ fn a_request_is_flat_and_says_everything_once() {
 }
 
 #[test]
+fn a_request_has_32_parameters_and_texts_of_4096_bytes_at_most() {
+    let hub = open(HubOptions::default());
+    let mut client = connect(&hub);
+    for (count, is_taken) in [(32, true), (33, false)] {
+        let params = vec!["\"bbo:A\""; count].join(", ");
+        for method in ["subscribe", "unsubscribe"] {
+            let answer = call(&mut client, method, &format!("[{params}]"));
+            assert_eq!(answer == SUCCESS, is_taken, "{count}: {answer}");
+            let reason = "the parameters are at most 32, and these are 33";
+            assert_eq!(answer.contains(reason), !is_taken, "{count}: {answer}");
+        }
+    }
+    let reason = "a text of a request has at most 4,096 bytes";
+    for (length, is_taken) in [(4_096, true), (4_097, false)] {
+        let long = "x".repeat(length);
+        for (method, params) in [
+            (long.as_str(), "[]".to_owned()),
+            ("ping", format!("[\"{long}\"]")),
+            ("subscribe", format!("[\"{long}\"]")),
+            ("subscribe", format!("[{{\"channel\": \"{long}\", \"stream\": \"\", \"after\": 1}}]")),
+            ("subscribe", format!("[{{\"{long}\": 1}}]")),
+        ] {
+            let answer = call(&mut client, method, &params);
+            let shown = &params[..params.len().min(40)];
+            assert_eq!(answer.contains(reason), !is_taken, "{shown}: {answer}");
+            assert!(is_taken || answer.len() < 200, "{answer}");
+        }
+    }
+}
+
+#[test]
 fn a_message_has_65536_bytes_at_most_however_it_is_framed() {
     let hub = open(HubOptions::default());
     for (size, is_taken) in [(65_536, true), (65_537, false)] {

@@ -19,8 +19,11 @@ pub const STREAM_PATH: &str = "/v1/stream";
 /// What a request may look like.
 const RULES: Rules = Rules { depth_max: 16, has_unique_keys: true };
 
-/// Longest token.
-const TOKEN_BYTES_MAX: usize = 4_096;
+/// Longest text of a request: a token, or a name.
+const TEXT_BYTES_MAX: usize = 4_096;
+
+/// Most parameters of a request.
+const PARAMS_MAX: usize = 32;
 
 /// Longest part of a channel's name, as of a market's or asset's.
 const PART_BYTES_MAX: usize = 15;
@@ -78,7 +81,7 @@ pub(super) fn message(desk: &mut Desk<'_>, payload: &[u8]) {
         }
     };
     let params = read_array(envelope.params.as_bytes()).unwrap_or_default();
-    let served = match &*envelope.method {
+    let served = check_size(&envelope.method, &params).and_then(|()| match &*envelope.method {
         "subscribe" => subscribe(desk, &params).map(Some),
         "unsubscribe" => unsubscribe(desk, &params).map(|()| Some(Vec::new())),
         "auth" => authenticate(desk, envelope.id, &params, envelope.params).map(|()| None),
@@ -87,7 +90,7 @@ pub(super) fn message(desk: &mut Desk<'_>, payload: &[u8]) {
             let problem = format!("no method \"{other}\": subscribe, unsubscribe, auth or ping");
             Err((ErrorCode::MethodNotFound, problem))
         }
-    };
+    });
     let begun = match served {
         Ok(Some(begun)) => {
             write_success(envelope.id, &mut body, |out| {
@@ -107,6 +110,28 @@ pub(super) fn message(desk: &mut Desk<'_>, payload: &[u8]) {
     for (topic, standing) in begun {
         desk.welcome_to(&topic, standing);
     }
+}
+
+/// Refuses what is longer, or more, than any request needs.
+fn check_size(method: &str, params: &[Value<'_>]) -> Result<(), Refused> {
+    if params.len() > PARAMS_MAX {
+        let given = params.len();
+        return Err(wrong(&format!("at most {PARAMS_MAX}, and these are {given}")));
+    }
+    let is_long = |text: &str| text.len() > TEXT_BYTES_MAX;
+    let has_long = |value: &Value<'_>| matches!(value, Value::Text(text) if is_long(text));
+    let is_too_long = is_long(method)
+        || params.iter().any(|param| match param {
+            Value::Object(text) => {
+                read_object(text).iter().any(|(key, value)| is_long(key) || has_long(value))
+            }
+            value => has_long(value),
+        });
+    if is_too_long {
+        let problem = "a text of a request has at most 4,096 bytes".to_owned();
+        return Err((ErrorCode::InvalidArgument, problem));
+    }
+    Ok(())
 }
 
 type Begun = Vec<(String, Option<Standing>)>;
@@ -170,10 +195,7 @@ fn authenticate(
     params: &[Value<'_>],
     text: &str,
 ) -> Result<(), Refused> {
-    let [Value::Text(token)] = params else { return Err(wrong("one token, as text")) };
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(wrong("one token of at most 4,096 bytes"));
-    }
+    let [Value::Text(_)] = params else { return Err(wrong("one token, as text")) };
     if desk.request(id, "auth", text) {
         Ok(())
     } else {
