@@ -5,12 +5,14 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::account;
 use crate::book::{self, Handle};
-use crate::exchange::{self, Exchange, Market, hint_of_given};
+use crate::exchange::{Exchange, hint_of_given};
 use crate::ids::AssetId;
-use crate::ledger::{self, AssetTotals, Ledger};
+use crate::ledger::{AssetTotals, Ledger};
+use crate::market::Market;
 use crate::order::Side;
-use crate::resting::{Kept, order_of};
+use crate::resting::{Kept, number, order_of};
 use crate::updates::{self, Remembered};
 use crate::warm::GROUP as WARM_GROUP;
 
@@ -46,7 +48,7 @@ impl Exchange {
         let balances = self
             .ledger
             .iter()
-            .map(|(_, user, asset, balance)| ledger::number(user, asset, balance));
+            .map(|(_, user, asset, balance)| account::number(user, asset, balance));
         let updates = self.updates.iter().map(|(time, key, ())| updates::number(key, time));
         let names = self.names.iter();
         let names = names.map(|(time, key, placed)| placed.number(updates::number(key, time)));
@@ -222,7 +224,7 @@ impl Exchange {
                             ));
                         };
                         found.needs[Ledger::place(account)] += market.units_frozen(&order);
-                        found.digest = found.digest.wrapping_add(exchange::number(&order));
+                        found.digest = found.digest.wrapping_add(number(&order));
                     }
                 }
                 if market.book.totals(side) != (count, total) {

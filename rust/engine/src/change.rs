@@ -13,9 +13,10 @@ use crate::command::Stamp;
 use crate::config::{AssetConfig, Config, MarketConfig};
 use crate::decimal::{DIGITS_MAX, Decimal, power_of_ten};
 use crate::digest::{halves, mix, mix_bytes};
-use crate::exchange::{Exchange, Market};
+use crate::exchange::Exchange;
 use crate::ids::{AssetId, MarketId};
 use crate::ledger::Hint;
+use crate::market::Market;
 use crate::order::{Order, Side};
 use crate::rejection::Rejection;
 use crate::resting::order_of;
@@ -221,7 +222,7 @@ impl Exchange {
             let handle = market.book.find(order.id.0).expect("it was just seen");
             self.open.unlink(&mut market.book, handle);
             market.book.remove(handle);
-            self.orders_digest = self.orders_digest.wrapping_sub(crate::exchange::number(order));
+            self.orders_digest = self.orders_digest.wrapping_sub(crate::resting::number(order));
         }
         orders
     }

@@ -6,34 +6,19 @@ use alloc::vec::Vec;
 
 use crate::book::Handle;
 use crate::command::{CancelOrder, Command, PlaceLimit, PlaceMarket, Stamp, UpdateBalance};
-use crate::config::{Config, MarketConfig, SUPPLY_DIGITS_MAX};
-use crate::decimal::{DIGITS_MAX, Decimal, checked_times, power_of_ten, times};
-use crate::digest::{halves, mix, weigh};
-use crate::event::{BalanceUpdated, Deal, DealSide, Event, Events, OrderChange, OrderEvent};
-use crate::ids::{AssetId, DealId, MarketId, OrderId, Time, UserId};
+use crate::config::{Config, SUPPLY_DIGITS_MAX};
+use crate::decimal::{Decimal, power_of_ten};
+use crate::digest::mix;
+use crate::event::{BalanceUpdated, Event, Events, OrderChange, OrderEvent};
+use crate::ids::{MarketId, OrderId, Time, UserId};
 use crate::ledger::{Hint, Ledger};
+use crate::market::Market;
 use crate::once::{Names, WINDOW};
 use crate::open::{Hints, OpenOrders};
 use crate::order::{Order, OrderKind, Side};
 use crate::rejection::Rejection;
-use crate::resting::{Kept, OrderBook, order_of};
+use crate::resting::{Kept, number, order_of};
 use crate::updates::{UpdateKey, Updates};
-
-/// One market: what it is, and who waits in it.
-#[derive(Clone, Debug)]
-pub(crate) struct Market {
-    pub(crate) id: MarketId,
-    pub(crate) config: MarketConfig,
-    pub(crate) book: OrderBook,
-    /// Whether new orders are refused.
-    pub(crate) is_halted: bool,
-    /// Multiplies units of the turnover into units of the quote asset.
-    quote_factor: i128,
-    /// Multiplies units of an amount into units of the base asset.
-    base_factor: i128,
-    /// Smallest amount in units of an amount.
-    min_amount: i128,
-}
 
 /// The whole state.
 #[derive(Clone, Debug)]
@@ -83,7 +68,13 @@ impl Counters {
     }
 
     /// Appends what happened to an order.
-    fn tell(&mut self, change: OrderChange, order: &Order, is_recorded: bool, events: &mut Events) {
+    pub(crate) fn tell(
+        &mut self,
+        change: OrderChange,
+        order: &Order,
+        is_recorded: bool,
+        events: &mut Events,
+    ) {
         self.order_events += 1;
         let number = self.order_events;
         append(events, || Event::Order(OrderEvent { number, change, order: *order, is_recorded }));
@@ -392,41 +383,6 @@ impl Exchange {
         Ok(())
     }
 
-    /// Deals the taker against the opposite side, best first, while both want to.
-    fn match_against_book(
-        &mut self,
-        stamp: Stamp,
-        taker: &mut Order,
-        hints: &mut Hints,
-        events: &mut Events,
-    ) {
-        let mut matching = Matching {
-            stamp,
-            market: &mut self.markets[usize::from(taker.market.0)],
-            ledger: &mut self.ledger,
-            open: &mut self.open,
-            counters: &mut self.counters,
-            orders_digest: &mut self.orders_digest,
-        };
-        while taker.remaining > 0
-            && let Some(handle) = matching.market.book.best(taker.side.opposite())
-        {
-            let maker = matching.market.book.get(handle);
-            let amount = match (taker.kind, taker.side) {
-                (OrderKind::Limit, Side::Ask) if maker.price < taker.price => break,
-                (OrderKind::Limit, Side::Bid) if maker.price > taker.price => break,
-                (OrderKind::Market, Side::Bid) => {
-                    (taker.remaining / maker.price).min(maker.remaining)
-                }
-                _ => taker.remaining.min(maker.remaining),
-            };
-            if amount == 0 {
-                break;
-            }
-            matching.settle(taker, hints, handle, amount, events);
-        }
-    }
-
     fn rest(&mut self, order: &Order, Found { owner, hints }: Found) {
         let market = &self.markets[usize::from(order.market.0)];
         let (given, units) = (market.given(order.side), market.units_frozen(order));
@@ -481,93 +437,6 @@ impl Exchange {
     }
 }
 
-/// What deals between one taker and a book change.
-struct Matching<'exchange> {
-    stamp: Stamp,
-    market: &'exchange mut Market,
-    ledger: &'exchange mut Ledger,
-    open: &'exchange mut OpenOrders,
-    counters: &'exchange mut Counters,
-    orders_digest: &'exchange mut u64,
-}
-
-impl Matching<'_> {
-    /// One deal of `amount` at the maker's price: both orders, both owners' balances, and what is told of
-    /// them.
-    fn settle(
-        &mut self,
-        taker: &mut Order,
-        taker_hints: &mut Hints,
-        handle: Handle,
-        amount: i128,
-        events: &mut Events,
-    ) {
-        let Matching { stamp, market, ledger, open, counters, orders_digest } = self;
-        let id = DealId(counters.last_deal + 1);
-        counters.last_deal = id.0;
-        let Market { book, config, quote_factor, base_factor, .. } = &mut **market;
-        let resting = book.get(handle);
-        let owner = resting.payload.owner;
-        let mut maker_hints = open.at(owner).hints;
-        let mut maker = order_of(taker.market, &resting);
-        let price = maker.price;
-        let turnover = times(price, amount);
-        let turnover_scale = config.base_scale + config.quote_scale;
-        let fee_of = |order: &Order, rate: u64| match order.side {
-            Side::Ask => {
-                Decimal::product(turnover, i128::from(rate), turnover_scale + config.fee_scale)
-            }
-            Side::Bid => {
-                Decimal::product(amount, i128::from(rate), config.base_scale + config.fee_scale)
-            }
-        };
-        let taker_fee = fee_of(taker, taker.taker_fee_rate);
-        let maker_fee = fee_of(&maker, maker.maker_fee_rate);
-        **orders_digest = orders_digest.wrapping_sub(number(&maker));
-        for (order, fee) in [(&mut *taker, taker_fee), (&mut maker, maker_fee)] {
-            let is_quote_sized = order.kind == OrderKind::Market && order.side == Side::Bid;
-            order.remaining -= if is_quote_sized { turnover } else { amount };
-            order.filled_base += amount;
-            order.filled_quote += turnover;
-            order.fee_paid = order.fee_paid.plus(fee);
-            order.updated_at = stamp.time;
-        }
-
-        let exchanged = Exchanged {
-            base: config.base,
-            quote: config.quote,
-            base_units: times(amount, *base_factor),
-            quote_units: times(turnover, *quote_factor),
-        };
-        let taker_side = exchanged.step(ledger, taker, taker_fee, taker_hints, Role::Taker);
-        let maker_side = exchanged.step(ledger, &maker, maker_fee, &mut maker_hints, Role::Maker);
-        ledger.check(exchanged.base);
-        ledger.check(exchanged.quote);
-        if maker.remaining == 0 {
-            open.unlink(book, handle);
-            book.remove(handle);
-        } else {
-            open.set_hints(owner, maker_hints);
-            book.reduce(handle, amount);
-            book.payload_mut(handle).update(&maker);
-            **orders_digest = orders_digest.wrapping_add(number(&maker));
-        }
-        let (ask, bid) = match taker.side {
-            Side::Ask => (taker_side, maker_side),
-            Side::Bid => (maker_side, taker_side),
-        };
-        let (time, market, taker) = (stamp.time, taker.market, taker.side);
-        append(events, || {
-            Event::Deal(Deal { id, time, market, taker, price, amount, turnover, ask, bid })
-        });
-        if maker.remaining == 0 {
-            counters.tell(OrderChange::Finished, &maker, true, events);
-        } else {
-            counters.tell(OrderChange::Updated, &maker, false, events);
-        }
-    }
-}
-
 /// What is known of who places an order in a market.
 struct Found {
     /// Place of the owner's record, if there are open orders.
@@ -578,7 +447,7 @@ struct Found {
 
 /// Appends an event that is made where it stays: pushing it would make it elsewhere and copy it.
 #[inline]
-fn append(events: &mut Events, event: impl FnOnce() -> Event) {
+pub(crate) fn append(events: &mut Events, event: impl FnOnce() -> Event) {
     events.extend(core::iter::once_with(event));
 }
 
@@ -588,156 +457,4 @@ pub(crate) const fn hint_of_given(side: Side) -> usize {
         Side::Ask => 0,
         Side::Bid => 1,
     }
-}
-
-/// Who waited and who came.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Maker,
-    Taker,
-}
-
-/// What changes hands in one deal, in units of the assets.
-struct Exchanged {
-    base: AssetId,
-    quote: AssetId,
-    base_units: i128,
-    quote_units: i128,
-}
-
-impl Exchanged {
-    /// One owner gives, receives and pays the fee.
-    #[inline]
-    fn step(
-        &self,
-        ledger: &mut Ledger,
-        order: &Order,
-        fee: Decimal,
-        hints: &mut Hints,
-        role: Role,
-    ) -> DealSide {
-        let (given, given_units, received, received_units) = match order.side {
-            Side::Ask => (self.base, self.base_units, self.quote, self.quote_units),
-            Side::Bid => (self.quote, self.quote_units, self.base, self.base_units),
-        };
-        let user = order.user;
-        let account = ledger.find_at(hints[hint_of_given(order.side)], user, given);
-        let account = account.expect("the funds were checked or frozen");
-        let (fee_rate, total_given) = match role {
-            Role::Maker => (order.maker_fee_rate, ledger.spend_frozen(account, given_units)),
-            Role::Taker => (order.taker_fee_rate, ledger.spend(account, given_units)),
-        };
-        let hint = &mut hints[hint_of_given(order.side.opposite())];
-        let (total_received, total_after_fee) =
-            ledger.receive(hint, user, received, received_units, fee);
-        DealSide {
-            order: order.id,
-            user,
-            fee_rate,
-            fee,
-            total_given,
-            total_received,
-            total_after_fee,
-        }
-    }
-}
-
-impl Market {
-    /// The market of this place in `config`, without orders.
-    pub(crate) fn new(id: MarketId, config: &Config) -> Market {
-        let mut market = Market {
-            id,
-            config: config.markets[usize::from(id.0)].clone(),
-            book: OrderBook::new(),
-            is_halted: false,
-            quote_factor: 1,
-            base_factor: 1,
-            min_amount: 0,
-        };
-        market.configure(config);
-        market
-    }
-
-    /// Takes its settings over from `config`; orders in the book must have its decimals.
-    pub(crate) fn configure(&mut self, config: &Config) {
-        let market = &config.markets[usize::from(self.id.0)];
-        let save = |asset: AssetId| u32::from(config.assets[usize::from(asset.0)].save_scale);
-        let turnover_scale = u32::from(market.base_scale + market.quote_scale);
-        self.quote_factor = power_of_ten(save(market.quote) - turnover_scale);
-        self.base_factor = power_of_ten(save(market.base) - u32::from(market.base_scale));
-        self.min_amount = market.min_amount.units_ceil(market.base_scale);
-        self.config = market.clone();
-    }
-
-    /// The asset that an order of `side` gives.
-    pub(crate) fn given(&self, side: Side) -> AssetId {
-        match side {
-            Side::Ask => self.config.base,
-            Side::Bid => self.config.quote,
-        }
-    }
-
-    /// Units of the given asset that a resting order holds frozen: what it may still have to give.
-    pub(crate) fn units_frozen(&self, order: &Order) -> i128 {
-        match order.side {
-            Side::Ask => times(order.remaining, self.base_factor),
-            Side::Bid => times(times(order.remaining, order.price), self.quote_factor),
-        }
-    }
-
-    /// Whether an order read from a snapshot has the bounds of one that was placed.
-    pub(crate) fn can_rest(&self, order: &Order) -> bool {
-        let rate_limit = power_of_ten(u32::from(self.config.fee_scale));
-        let fee = order.fee_paid;
-        order.price > 0
-            && order.remaining > 0
-            && order.filled_base >= 0
-            && order.filled_quote >= 0
-            && order.remaining.checked_add(order.filled_base) == Some(order.amount)
-            && self.units_required(order.side, order.remaining, order.price).is_ok()
-            && order.amount < power_of_ten(DIGITS_MAX)
-            && i128::from(order.taker_fee_rate.max(order.maker_fee_rate)) < rate_limit
-            && u32::from(fee.scale) <= DIGITS_MAX
-            && (0..power_of_ten(DIGITS_MAX)).contains(&fee.coefficient)
-    }
-
-    /// Units that placing the order needs.
-    fn units_required(&self, side: Side, amount: i128, price: i128) -> Result<i128, Rejection> {
-        let turnover_scale = u32::from(self.config.base_scale + self.config.quote_scale);
-        let turnover = checked_times(amount, price).ok_or(Rejection::InvalidArgument)?;
-        if turnover >= power_of_ten(SUPPLY_DIGITS_MAX + turnover_scale) {
-            return Err(Rejection::InvalidArgument);
-        }
-        Ok(match side {
-            Side::Ask => checked_times(amount, self.base_factor).unwrap_or(i128::MAX),
-            Side::Bid => times(turnover, self.quote_factor),
-        })
-    }
-}
-
-/// The number of a resting order in the digest: no field is outside of it. Fields that differ in what
-/// they can be share words, turned against each other.
-pub(crate) fn number(order: &Order) -> u64 {
-    let [remaining, remaining_high] = halves(order.remaining);
-    let [price, price_high] = halves(order.price);
-    let [filled, filled_high] = halves(order.filled_quote);
-    let [fee, fee_high] = halves(order.fee_paid.coefficient);
-    let [base, base_high] = halves(order.filled_base);
-    let [source, second, third, fourth] = order.source.words();
-    weigh([
-        order.id.0,
-        u64::from(order.user.0) << 32 | u64::from(order.market.0) << 8 | order.side as u64,
-        price,
-        remaining,
-        filled,
-        fee,
-        price_high ^ remaining_high.rotate_left(16) ^ filled_high.rotate_left(32),
-        fee_high ^ order.updated_at.0.cast_unsigned(),
-        base ^ base_high.rotate_left(32) ^ order.created_at.0.cast_unsigned().rotate_left(8),
-        order.taker_fee_rate
-            ^ order.maker_fee_rate.rotate_left(32)
-            ^ u64::from(order.fee_paid.scale).rotate_left(56),
-        source ^ second.rotate_left(11),
-        third ^ fourth.rotate_left(19),
-    ])
 }

@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+mod account;
 pub mod audit;
 pub mod book;
 pub mod change;
@@ -27,6 +28,8 @@ pub mod event;
 pub mod exchange;
 pub mod ids;
 pub mod ledger;
+mod market;
+mod matching;
 pub mod once;
 mod open;
 pub mod order;

@@ -2,6 +2,7 @@
 
 use crate::book::{Book, Handle, Resting};
 use crate::decimal::Decimal;
+use crate::digest::{halves, weigh};
 use crate::ids::{MarketId, OrderId, Time, UserId};
 use crate::order::{Order, OrderKind, Source};
 
@@ -83,4 +84,31 @@ pub(crate) fn order_of(market: MarketId, resting: &Resting<i128, i128, &Kept>) -
         filled_quote: kept.filled_quote,
         fee_paid: Decimal { coefficient: kept.fee_coefficient, scale: kept.fee_scale },
     }
+}
+
+/// The number of a resting order in the digest: no field is outside of it. Fields that differ in what
+/// they can be share words, turned against each other.
+pub(crate) fn number(order: &Order) -> u64 {
+    let [remaining, remaining_high] = halves(order.remaining);
+    let [price, price_high] = halves(order.price);
+    let [filled, filled_high] = halves(order.filled_quote);
+    let [fee, fee_high] = halves(order.fee_paid.coefficient);
+    let [base, base_high] = halves(order.filled_base);
+    let [source, second, third, fourth] = order.source.words();
+    weigh([
+        order.id.0,
+        u64::from(order.user.0) << 32 | u64::from(order.market.0) << 8 | order.side as u64,
+        price,
+        remaining,
+        filled,
+        fee,
+        price_high ^ remaining_high.rotate_left(16) ^ filled_high.rotate_left(32),
+        fee_high ^ order.updated_at.0.cast_unsigned(),
+        base ^ base_high.rotate_left(32) ^ order.created_at.0.cast_unsigned().rotate_left(8),
+        order.taker_fee_rate
+            ^ order.maker_fee_rate.rotate_left(32)
+            ^ u64::from(order.fee_paid.scale).rotate_left(56),
+        source ^ second.rotate_left(11),
+        third ^ fourth.rotate_left(19),
+    ])
 }

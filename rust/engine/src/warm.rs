@@ -10,9 +10,10 @@
 
 use crate::book::Handle;
 use crate::command::{Command, PlaceLimit};
-use crate::exchange::{Exchange, Market};
+use crate::exchange::Exchange;
 use crate::ids::{MarketId, UserId};
 use crate::ledger::Hint;
+use crate::market::Market;
 use crate::order::Side;
 use crate::resting::Kept;
 use crate::updates::UpdateKey;
