@@ -40,6 +40,8 @@ CALLERS: Final = 64
 """Threads that trade: each waits for its answer, and many share a sync."""
 
 LOOK_S: Final = 0.02
+DEADLINE_S: Final = 600.0
+"""By then the rows that waited have been written, or never will be."""
 
 UPDATE, LIMIT = 102, 201
 
@@ -99,8 +101,9 @@ async def measure(engine: _core.Engine, server: Any, databases: Databases, order
         started, server_cpu = time.perf_counter(), cpu_s(server.pid)
         async with open_projections(engine, databases, log, Holder("bench")) as projections:
             # Until all that waited is there: what came meanwhile goes on.
-            while min(projection.reached() for projection in projections) < backlog:  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_S)
+            async with asyncio.timeout(DEADLINE_S):
+                while min(one.reached() for one in projections) < backlog:  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_S)
             wall = time.perf_counter() - started
             rows = sum(projection.figures()["rows_total"] for projection in projections)
             traded = engine.metrics()["durable_sequence"] - backlog

@@ -27,6 +27,8 @@ from viabtc.matchengine.topics import MESSAGES_MAX
 
 ROOT: Final = Path(__file__).parents[1]
 LOOK_S: Final = 0.005
+DEADLINE_S: Final = 600.0
+"""By then the messages have been counted, or never will be."""
 
 DEAL: Final = (
     '[%d.134876, "BTCUSDT", 3, 2, 1, 2, "9.50000000", "1.00000000", "0.01900000000000000000",'
@@ -88,8 +90,9 @@ async def measure(broker: str, file: Path, count: int) -> None:
     follower = Follower(board, TopicSettings(broker, "deals"), None, log)
     watch = Watch()
     task = asyncio.create_task(follower.run())
-    while not follower.has_caught_up:  # noqa: ASYNC110 - the follower has no reason to tell
-        await asyncio.sleep(LOOK_S)
+    async with asyncio.timeout(DEADLINE_S):
+        while not follower.has_caught_up:  # noqa: ASYNC110 - the follower has no reason to tell
+            await asyncio.sleep(LOOK_S)
     watch.say("counted", count)
     if board.position["number"] != count:
         raise SystemExit(f"only {board.position['number']} of {count} deals came")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from viabtc.contract.methods import OWNERS
+
 VIABTC: Final = (sys.executable, "-m", "viabtc")
 
 START_DEADLINE_S: Final = 120.0
@@ -347,7 +349,6 @@ def spawn_marketprice(directory: Path, keys: dict[str, Any], own: dict[str, Any]
 def start_accesshttp(directory: Path, services: dict[str, list[Place]], **keys: Any) -> Server:
     """`viabtc accesshttp` in front of `services`; those not named listen nowhere."""
     control, nowhere = Reserved(), Reserved()
-    path = directory / "accesshttp.json"
     settings = {
         "log": {"path": str(directory / "accesshttp"), "flag": "fatal,error,warn,info"},
         "alert": {"host": "accesshttp", "addr": nowhere.place},
@@ -356,18 +357,8 @@ def start_accesshttp(directory: Path, services: dict[str, list[Place]], **keys: 
         "viabtc": {"control": control.place},
         **keys,
     }
-    for name in ("matchengine", "marketprice", "readhistory"):
-        places = services.get(name, [("127.0.0.1", nowhere.port)])
-        addresses = [f"tcp@{host}:{port}" for host, port in places]
-        settings[name] = {"name": name, "addr": addresses, "max_pkg_size": 2_000_000}
-    path.write_text(json.dumps(settings))
-    output = directory / "accesshttp.out"
-    process = spawn(["accesshttp", str(path)], output)
-    server = Server(
-        process, f"http://{control.place}", output, {"control": control, "nowhere": nowhere}
-    )
-    server.until(lambda: all(server.status()["links"][name] for name in services))
-    return server
+    reserved = {"control": control, "nowhere": nowhere}
+    return _start_linked(directory, "accesshttp", settings, services, reserved)
 
 
 def start_readhistory(directory: Path, database: dict[str, Any], **keys: Any) -> Server:
@@ -404,7 +395,6 @@ def start_accessws(
         own: Keys of the section `viabtc`.
     """
     control, nowhere = Reserved(), Reserved()
-    path = directory / "accessws.json"
     settings: dict[str, Any] = {
         "log": {"path": str(directory / "accessws"), "flag": "fatal,error,warn,info"},
         "alert": {"host": "accessws", "addr": nowhere.place},
@@ -419,16 +409,8 @@ def start_accessws(
     for topic in ("orders", "balances"):
         settings[topic] = {"brokers": brokers or nowhere.place, "topic": topic}
     settings |= {f"{name}_interval": 0.05 for name in ("depth", "deals", "price", "kline")}
-    for name in ("matchengine", "marketprice", "readhistory"):
-        places = services.get(name, [("127.0.0.1", nowhere.port)])
-        addresses = [f"tcp@{host}:{port}" for host, port in places]
-        settings[name] = {"name": name, "addr": addresses, "max_pkg_size": 2_000_000}
-    path.write_text(json.dumps(settings))
-    output = directory / "accessws.out"
-    process = spawn(["accessws", str(path)], output)
-    server = Server(process, f"http://{control.place}", output, {"control": control, "": nowhere})
-    server.until(lambda: all(server.status()["links"][name] for name in services))
-    return server
+    reserved = {"control": control, "nowhere": nowhere}
+    return _start_linked(directory, "accessws", settings, services, reserved)
 
 
 def start_rest(directory: Path, services: dict[str, list[Place]]) -> Server:
@@ -437,22 +419,33 @@ def start_rest(directory: Path, services: dict[str, list[Place]]) -> Server:
     Its port is reserved as `rest`, its tokens stand in the file `tokens`.
     """
     control, api, nowhere = Reserved(), Reserved(), Reserved()
-    path = directory / "rest.json"
     settings: dict[str, Any] = {
         "log": {"path": str(directory / "rest"), "flag": "fatal,error,warn,info"},
         "alert": {"host": "rest", "addr": nowhere.place},
         "svr": {"bind": api.place},
         "viabtc": {"control": control.place},
     }
-    for name in ("matchengine", "marketprice", "readhistory"):
-        places = services.get(name, [("127.0.0.1", nowhere.port)])
-        addresses = [f"tcp@{host}:{port}" for host, port in places]
-        settings[name] = {"name": name, "addr": addresses, "max_pkg_size": 2_000_000}
-    path.write_text(json.dumps(settings))
-    output = directory / "rest.out"
-    process = spawn(["rest", str(path)], output)
     reserved = {"control": control, "rest": api, "nowhere": nowhere}
-    server = Server(process, f"http://{control.place}", output, reserved)
+    return _start_linked(directory, "rest", settings, services, reserved)
+
+
+def _start_linked(
+    directory: Path,
+    service: str,
+    settings: Mapping[str, Any],
+    services: Mapping[str, list[Place]],
+    reserved: dict[str, Reserved],
+) -> Server:
+    """A service in front of `services`, once it is linked to them; the others are nowhere."""
+    remotes = {}
+    for name in OWNERS:
+        places = services.get(name, [("127.0.0.1", reserved["nowhere"].port)])
+        addresses = [f"tcp@{host}:{port}" for host, port in places]
+        remotes[name] = {"name": name, "addr": addresses, "max_pkg_size": 2_000_000}
+    path, output = directory / f"{service}.json", directory / f"{service}.out"
+    path.write_text(json.dumps({**settings, **remotes}))
+    process = spawn([service, str(path)], output)
+    server = Server(process, f"http://{reserved['control'].place}", output, reserved)
     server.until(lambda: all(server.status()["links"][name] for name in services))
     return server
 

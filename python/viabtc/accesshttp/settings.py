@@ -6,14 +6,12 @@ from typing import Final
 
 from viabtc.edges.rpc import RemoteSettings
 from viabtc.protocol.addresses import Place
-from viabtc.service.remote import read_remote
+from viabtc.service.remote import read_remotes
 from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, read_file
 
 CONTROL: Final = "127.0.0.1:9103"
 """Address of the control app when the file names none."""
-
-SERVICES: Final = ("matchengine", "marketprice", "readhistory")
 
 _SIZED: Final = "the system sizes socket buffers"
 
@@ -59,7 +57,7 @@ def _read(root: Section) -> AccesshttpSettings:
         timeout_s=root.seconds("timeout", 1.0, low=0.001, high=3600),
         threads=root.integer("worker_num", 1, low=1, high=64),
         monitor=monitor.place("bind"),
-        remotes={name: read_remote(root.section(name)) for name in SERVICES},
+        remotes=read_remotes(root),
     )
     server.idle(_SIZED, "read_mem", "write_mem")
     for section in (server, monitor, own, root):

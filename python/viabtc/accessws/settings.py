@@ -9,14 +9,12 @@ from viabtc.accessws.sources import Paces
 from viabtc.edges.kafka import TopicSettings
 from viabtc.edges.rpc import RemoteSettings
 from viabtc.protocol.addresses import Place
-from viabtc.service.remote import read_remote
+from viabtc.service.remote import read_remotes
 from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, read_file
 
 CONTROL: Final = "127.0.0.1:9104"
 """Address of the control app when the file names none."""
-
-SERVICES: Final = ("matchengine", "marketprice", "readhistory")
 
 DEPTH_LIMITS: Final = (1, 5, 10, 20, 30, 50, 100)
 """Limits of the sample file."""
@@ -93,7 +91,7 @@ def _read(root: Section) -> AccesswsSettings:
         balances=_topic(root.section("balances")),
         deals=_deals(root, orders),
         timezone=own.text("timezone", ""),
-        remotes={name: read_remote(root.section(name)) for name in SERVICES},
+        remotes=read_remotes(root),
     )
     for section in (server, monitor, own, root):
         section.close()

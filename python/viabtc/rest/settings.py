@@ -9,15 +9,13 @@ from viabtc.edges.rpc import RemoteSettings
 from viabtc.protocol.addresses import Place
 from viabtc.rest.context import Fees
 from viabtc.rest.limits import Pace
-from viabtc.service.remote import read_remote
+from viabtc.service.remote import read_remotes
 from viabtc.service.sections import Common, read_common
 from viabtc.service.settings import Findings, Section, read_file
 from viabtc.service.tokens import USERS
 
 CONTROL: Final = "127.0.0.1:9106"
 """Address of the control app when the file names none."""
-
-SERVICES: Final = ("matchengine", "marketprice", "readhistory")
 
 _RATE: Final = re.compile(r"0(\.[0-9]{1,18})?")
 
@@ -61,7 +59,7 @@ def _read(root: Section, path: Path) -> RestSettings:
         users=path.parent / root.text("users", USERS),
         fees=Fees(_rate(fees, "taker", "0.002"), _rate(fees, "maker", "0.001")),
         pace=read_pace(limits),
-        remotes={name: read_remote(root.section(name)) for name in SERVICES},
+        remotes=read_remotes(root),
     )
     for section in (server, fees, limits, own, root):
         section.close()

@@ -1,7 +1,8 @@
-"""The section of a service that is called over RPC."""
+"""The sections of services that are called over RPC."""
 
 from typing import Final
 
+from viabtc.contract.methods import OWNERS
 from viabtc.edges.rpc import RemoteSettings
 from viabtc.service.settings import Section
 
@@ -9,8 +10,12 @@ REQUEST_BYTES_MAX: Final = 10_240
 """Largest frame that the sample services read, unless `request_max_pkg_size` says otherwise."""
 
 
-def read_remote(section: Section) -> RemoteSettings:
-    """Reads the section of a service that is called."""
+def read_remotes(root: Section) -> dict[str, RemoteSettings]:
+    """Reads the sections of all services that answer methods."""
+    return {name: _read_remote(root.section(name)) for name in OWNERS}
+
+
+def _read_remote(section: Section) -> RemoteSettings:
     section.text("name")
     remote = RemoteSettings(
         addresses=section.addresses("addr", ("tcp", "stream")),
