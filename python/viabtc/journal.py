@@ -26,6 +26,7 @@ _STATE: Final = ("journal-*.seg", "snapshot-*.snap")
 
 _NOT_COPIED: Final = (
     "spare-*",
+    "used*",
     "lock",
     "snapshot-lock",
     "*.unfinished",

@@ -186,6 +186,9 @@ pub(crate) fn open<S: Storage + Sync>(
         notes.push("the event feed was ahead of the journal and begins anew".to_owned());
     }
     feed.flush()?;
+    if options.is_prepared_ahead {
+        feed.flow_out()?;
+    }
 
     let replayed = replay.replayed;
     let before = replay.finish()?;

@@ -4,6 +4,7 @@
 //! A file `feed-<first sequence>.seg` holds the framing of [`crate::Record`], ordinals from 1; it grows.
 //! Sequences have no gaps within a file nor between files, and a reader that meets one says so.
 
+mod outflow;
 mod positions;
 mod reader;
 mod signal;

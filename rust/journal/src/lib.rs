@@ -5,7 +5,9 @@
 //! | --- | --- | --- |
 //! | `journal-<number>.seg` | [`Record`]s behind a header | group commit, one sync a batch |
 //! | `spare-<number>.seg` | zeros, ready to become the next segment | ahead, by [`Reserve`]'s thread |
+//! | `used-<number>.seg` | a segment that no snapshot needs, to become the next spare | renamed |
 //! | `snapshot-<sequence>.snap` | opaque bytes with checksums | temporary file, sync, rename |
+//! | `used-snapshot` | an older snapshot, to be written over by the next | renamed |
 //! | `*.obsolete` | what is about to go, and may be shortened already | renamed, cut in pieces, removed |
 //! | `feed-<first sequence>.seg` | records of the feed | unsynced, cut at open |
 //! | `feed-positions` | how far each projection is | temporary file, sync, rename |

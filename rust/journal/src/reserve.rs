@@ -1,6 +1,9 @@
 //! Segments made ahead: zero-filled, synced files that only need a name. When they cannot be made, the
 //! disk is about to be full, and the owner refuses writes before the journal needs the space. When one of
 //! them cannot be synced for another reason, the disk loses what is written, and the journal ends.
+//!
+//! Segments that no snapshot needs any more are filled with zeros again and become the next ones: then the
+//! file system has nothing to allocate and nothing to give back.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -8,7 +11,7 @@ use std::time::Duration;
 
 use crate::error::JournalError;
 use crate::reader::segment_numbers;
-use crate::segment::number_in;
+use crate::segment::{USED, number_in};
 use crate::storage::{File, Storage};
 
 /// Segments kept ready.
@@ -17,15 +20,13 @@ const SPARES: usize = 2;
 /// Pause after a failure to make one.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Bytes of zeros written at once.
-const CHUNK: usize = 1 << 20;
-
-/// Bytes of zeros that go to the disk at once while nobody waits for them. A segment that is written whole
-/// and then synced held up every commit of the journal beside it by 8 to 19 ms; beside pieces of this size
-/// and pauses of [`PAUSE`] their times were those without.
+/// Bytes of zeros that go to the disk at once. A segment that is written whole and then synced held up every
+/// commit of the journal beside it by 8 to 19 ms: the system makes requests of 4 MiB of it, each of which
+/// keeps a disk busy for 3 to 5 ms. Beside pieces of this size and pauses of [`PAUSE`] their times were
+/// those without.
 const PIECE: usize = 256 << 10;
 
-/// Between two pieces: 64 MiB take about a second then.
+/// Between two pieces while nobody waits for them: 64 MiB take about a second then.
 const PAUSE: Duration = Duration::from_micros(2_500);
 
 /// Keeps [`SPARES`] segments ready: from a thread of its own, or whenever it is asked.
@@ -197,9 +198,7 @@ impl<S: Storage> Shared<S> {
         let leftover = state.leftover.pop();
         let name = leftover.clone().unwrap_or_else(|| state.name());
         drop(state);
-        let is_made = leftover.is_some()
-            && is_blank(&self.storage, &name, self.segment_bytes).unwrap_or(false);
-        let made = if is_made { Ok(()) } else { self.make(&name, is_gentle) };
+        let made = self.prepare(&name, leftover.is_some(), is_gentle);
         if made.is_err() {
             // What was written of it would take the space that others need.
             let _ = self.storage.remove(&name);
@@ -218,31 +217,84 @@ impl<S: Storage> Shared<S> {
         state
     }
 
-    /// Writes zeros rather than a hole: the blocks are then allocated, and appending needs no further ones.
-    fn make(&self, name: &str, is_gentle: bool) -> Result<(), JournalError> {
-        let file = self.storage.create(name).map_err(JournalError::io("create", name))?;
-        let zeros = vec![0; CHUNK];
+    /// Makes `name` a blank segment: of what has that name already, of a segment that no snapshot needs, or
+    /// anew.
+    fn prepare(&self, name: &str, is_there: bool, is_gentle: bool) -> Result<(), JournalError> {
+        if is_there || self.take_over(name)? {
+            // After a power loss it must not stand there under an older name, as a segment that is damaged.
+            self.storage.sync_directory().map_err(JournalError::io("sync", "the directory"))?;
+            match self.clear(name, is_gentle) {
+                Ok(true) => return Ok(()),
+                Err(error) if is_broken(&error) => return Err(error),
+                // Of another size, or it cannot be read.
+                Ok(false) | Err(_) => {}
+            }
+        }
+        self.make(name, is_gentle)
+    }
+
+    /// Gives a used segment the name `name`; false without one. The owner's thread may be at it, too.
+    fn take_over(&self, name: &str) -> Result<bool, JournalError> {
+        let names = self.storage.list().map_err(JournalError::io("list", "the directory"))?;
+        for used in names.iter().filter(|name| number_in(name, USED, ".seg").is_some()) {
+            match self.storage.rename(used, name) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(JournalError::io("rename", used)(error)),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes zeros over what is not zero, durably; false when the file is of another size.
+    fn clear(&self, name: &str, is_gentle: bool) -> Result<bool, JournalError> {
+        let file = self.storage.open(name).map_err(JournalError::io("open", name))?;
+        if file.size().map_err(JournalError::io("read", name))? != self.segment_bytes {
+            return Ok(false);
+        }
+        let (zeros, mut found) = (vec![0; PIECE], vec![0; PIECE]);
         let mut offset = 0;
         while offset < self.segment_bytes {
-            let is_unhurried = is_gentle && self.pause();
-            let piece = if is_unhurried { PIECE } else { CHUNK };
-            let count = usize::try_from(self.segment_bytes - offset).unwrap_or(piece).min(piece);
-            file.write_at(&zeros[..count], offset).map_err(JournalError::io("write", name))?;
-            if is_unhurried {
+            let count = file.read_at(&mut found, offset).map_err(JournalError::io("read", name))?;
+            if count == 0 {
+                return Ok(false);
+            }
+            if found[..count].iter().any(|byte| *byte != 0) {
+                file.write_at(&zeros[..count], offset).map_err(JournalError::io("write", name))?;
                 file.write_out(offset, count as u64).map_err(JournalError::io("sync", name))?;
             }
             offset += count as u64;
+            if is_gentle {
+                self.pause();
+            }
+        }
+        file.sync().map_err(JournalError::io("sync", name))?;
+        Ok(true)
+    }
+
+    /// Writes zeros rather than a hole: the blocks are then allocated, and appending needs no further ones.
+    fn make(&self, name: &str, is_gentle: bool) -> Result<(), JournalError> {
+        let file = self.storage.create(name).map_err(JournalError::io("create", name))?;
+        let zeros = vec![0; PIECE];
+        let mut offset = 0;
+        while offset < self.segment_bytes {
+            let count = usize::try_from(self.segment_bytes - offset).unwrap_or(PIECE).min(PIECE);
+            file.write_at(&zeros[..count], offset).map_err(JournalError::io("write", name))?;
+            file.write_out(offset, count as u64).map_err(JournalError::io("sync", name))?;
+            offset += count as u64;
+            if is_gentle {
+                self.pause();
+            }
         }
         file.sync().map_err(JournalError::io("sync", name))?;
         self.storage.sync_directory().map_err(JournalError::io("sync", "the directory"))
     }
 
-    /// Waits a moment, unless the last spare was taken or the owner stops; whether nobody waits.
-    fn pause(&self) -> bool {
-        let is_unhurried = |state: &State| !state.ready.is_empty() && !state.is_stopping;
-        let waited =
-            self.changed.wait_timeout_while(self.lock(), PAUSE, |state| is_unhurried(state));
-        is_unhurried(&waited.expect("no thread panics here").0)
+    /// Waits a moment, unless the last spare was taken or the owner stops.
+    fn pause(&self) {
+        let is_unhurried = |state: &mut State| !state.ready.is_empty() && !state.is_stopping;
+        let waited = self.changed.wait_timeout_while(self.lock(), PAUSE, is_unhurried);
+        drop(waited.expect("no thread panics here"));
     }
 }
 
@@ -256,21 +308,4 @@ fn is_broken(error: &JournalError) -> bool {
         }
         _ => false,
     }
-}
-
-fn is_blank<S: Storage>(storage: &S, name: &str, bytes: u64) -> std::io::Result<bool> {
-    let file = storage.open(name)?;
-    if file.size()? != bytes {
-        return Ok(false);
-    }
-    let mut chunk = vec![0; CHUNK];
-    let mut offset = 0;
-    while offset < bytes {
-        let count = file.read_at(&mut chunk, offset)?;
-        if count == 0 || chunk[..count].iter().any(|byte| *byte != 0) {
-            return Ok(false);
-        }
-        offset += count as u64;
-    }
-    Ok(true)
 }

@@ -114,6 +114,9 @@ pub(crate) fn header_link(bytes: &[u8; SEGMENT_HEADER_BYTES]) -> u64 {
     xxh3_64(bytes)
 }
 
+/// Before the number of a segment that no snapshot needs any more, and that may become another one.
+pub(crate) const USED: &str = "used-";
+
 /// Name of a segment's file.
 pub fn segment_name(number: u64) -> String {
     format!("journal-{number:010}.seg")

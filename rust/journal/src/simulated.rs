@@ -320,6 +320,10 @@ impl File for SimulatedFile {
         self.with(|_| ())
     }
 
+    fn begin_write_out(&self, _offset: u64, _bytes: u64) -> io::Result<()> {
+        self.with(|_| ())
+    }
+
     fn size(&self) -> io::Result<u64> {
         self.with(|content| content.live.len() as u64)
     }

@@ -8,7 +8,8 @@
 //! | 4, 8, n | length, checksum and bytes of a chunk, repeated |
 //! | 4, 8, 8 | 8, checksum and the number of content bytes: the end, marked by the length's highest bit |
 //!
-//! A file is written under another name, synced, and renamed.
+//! A file is written under another name, synced, and renamed. It is written over an older snapshot when there
+//! is one to be had, whose blocks the file system then need not give back and allocate again.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::JournalError;
 use crate::reader::{read_header, segment_numbers};
-use crate::segment::{number_in, segment_name};
+use crate::segment::{USED, number_in, segment_name};
 use crate::storage::{File, SNAPSHOT_LOCK, Storage};
 
 const MAGIC: &[u8; 8] = b"VIABTCS1";
@@ -28,6 +29,12 @@ const HEADER_BYTES: usize = 24;
 /// wait for each other, and 600 of them held some of the journal's up by 4 to 8 ms.
 const CHUNK_BYTES: usize = 256 << 10;
 const CHUNK_HEADER_BYTES: usize = 12;
+
+/// A snapshot that the next one is written over.
+const USED_SNAPSHOT: &str = "used-snapshot";
+
+/// Segments that are kept for the next ones: a busy engine fills two or three between two snapshots.
+const USED_SEGMENTS_MAX: usize = 4;
 
 /// Behind the names of files that are about to go.
 const OBSOLETE: &str = ".obsolete";
@@ -56,7 +63,18 @@ impl<S: Storage> SnapshotWriter<S> {
     /// When the file cannot be made.
     pub fn begin(storage: &S, sequence: u64) -> Result<SnapshotWriter<S>, JournalError> {
         let name = unfinished_name(sequence);
-        let file = storage.create(&name).map_err(JournalError::io("create", &name))?;
+        let names = storage.list().map_err(JournalError::io("list", "the directory"))?;
+        let is_used = names.iter().any(|name| name == USED_SNAPSHOT);
+        let file = if is_used {
+            storage
+                .rename(USED_SNAPSHOT, &name)
+                .map_err(JournalError::io("rename", USED_SNAPSHOT))?;
+            // Under no name that it had before must a power loss show what is written now.
+            storage.sync_directory().map_err(JournalError::io("sync", "the directory"))?;
+            storage.open(&name).map_err(JournalError::io("open", &name))?
+        } else {
+            storage.create(&name).map_err(JournalError::io("create", &name))?
+        };
         let mut header = MAGIC.to_vec();
         header.extend_from_slice(&sequence.to_le_bytes());
         let checksum = xxh3_64_with_seed(&header, 0);
@@ -107,6 +125,11 @@ impl<S: Storage> SnapshotWriter<S> {
         self.chunk.extend_from_slice(&self.content_bytes.to_le_bytes());
         self.write_chunk(END)?;
         let (from, to) = (unfinished_name(self.sequence), snapshot_name(self.sequence));
+        let size = self.file.size().map_err(JournalError::io("read", &from))?;
+        if size > self.offset {
+            // What is left of the older snapshot.
+            self.file.set_size(self.offset).map_err(JournalError::io("shorten", &from))?;
+        }
         self.file.sync().map_err(JournalError::io("sync", &from))?;
         self.storage.rename(&from, &to).map_err(JournalError::io("rename", &from))?;
         self.storage.sync_directory().map_err(JournalError::io("sync", "the directory"))?;
@@ -177,8 +200,9 @@ pub fn lock_snapshots<S: Storage>(storage: &S) -> Result<S::Lock, JournalError> 
 }
 
 /// Removes the `damaged` snapshots, all but the newest `keep` of the others, unfinished ones, and the
-/// segments that even the oldest kept snapshot covers; how many files went. With a `pause` their space is
-/// given back in pieces, and it rests behind each.
+/// segments that even the oldest kept snapshot covers; how many files went. A snapshot and some segments of
+/// them stay under other names, for the next ones. With a `pause` the space of the others is given back in
+/// pieces, and it rests behind each.
 ///
 /// # Errors
 /// When files cannot be read or removed.
@@ -191,33 +215,44 @@ pub fn remove_obsolete<S: Storage>(
     let mut sequences = snapshot_sequences(storage)?;
     sequences.retain(|sequence| !damaged.contains(&snapshot_name(*sequence)));
     let split = sequences.len().saturating_sub(keep);
-    let mut obsolete: Vec<String> = sequences[..split].iter().map(|s| snapshot_name(*s)).collect();
-    obsolete.extend_from_slice(damaged);
     let names = storage.list().map_err(JournalError::io("list", "the directory"))?;
-    obsolete.extend(names.iter().filter(|name| name.ends_with(".snap.unfinished")).cloned());
+    // New names come first: under their own, files must not be found shortened or written over.
+    let mut renamed = Vec::new();
+    let mut is_wanted = !names.iter().any(|name| name == USED_SNAPSHOT);
+    for sequence in sequences[..split].iter().rev() {
+        let name = snapshot_name(*sequence);
+        let to = if is_wanted { USED_SNAPSHOT.to_owned() } else { obsolete_name(&name) };
+        is_wanted = false;
+        renamed.push((name, to));
+    }
+    let unfinished = names.iter().filter(|name| name.ends_with(".snap.unfinished"));
+    renamed
+        .extend(damaged.iter().chain(unfinished).map(|name| (name.clone(), obsolete_name(name))));
     if let (Some(&oldest), true) = (sequences.get(split), sequences.len() >= keep) {
         let numbers = segment_numbers(storage)?;
+        let used = names.iter().filter(|name| number_in(name, USED, ".seg").is_some()).count();
+        let mut wanted = USED_SEGMENTS_MAX.saturating_sub(used);
         for pair in numbers.windows(2) {
             if read_header(storage, pair[1])?.0.first_sequence <= oldest + 1 {
-                obsolete.push(segment_name(pair[0]));
+                let name = segment_name(pair[0]);
+                let to = if wanted > 0 { used_name(pair[0]) } else { obsolete_name(&name) };
+                wanted = wanted.saturating_sub(1);
+                renamed.push((name, to));
             }
         }
     }
-    // Under their own names they must not be found shortened. What a process left that was ended in the
-    // middle of this goes along.
-    let mut leaving: Vec<String> =
-        names.into_iter().filter(|name| name.ends_with(OBSOLETE)).collect();
-    for name in &obsolete {
-        let to = format!("{name}{OBSOLETE}");
-        storage.rename(name, &to).map_err(JournalError::io("rename", name))?;
-        leaving.push(to);
+    for (name, to) in &renamed {
+        storage.rename(name, to).map_err(JournalError::io("rename", name))?;
     }
     storage.sync_directory().map_err(JournalError::io("sync", "the directory"))?;
+    // What a process left that was ended in the middle of this goes along.
+    let left = names.into_iter().chain(renamed.iter().map(|(_, to)| to.clone()));
+    let leaving: Vec<String> = left.filter(|name| name.ends_with(OBSOLETE)).collect();
     for name in &leaving {
         shorten(storage, name, pause)?;
         storage.remove(name).map_err(JournalError::io("remove", name))?;
     }
-    Ok(obsolete.len())
+    Ok(renamed.len())
 }
 
 /// Gives the space of a file back in pieces: what the file system does with much of it at once held up the
@@ -250,6 +285,14 @@ fn snapshot_sequences<S: Storage>(storage: &S) -> Result<Vec<u64>, JournalError>
 
 fn snapshot_name(sequence: u64) -> String {
     format!("snapshot-{sequence:020}.snap")
+}
+
+fn obsolete_name(name: &str) -> String {
+    format!("{name}{OBSOLETE}")
+}
+
+fn used_name(number: u64) -> String {
+    format!("{USED}{number:010}.seg")
 }
 
 fn unfinished_name(sequence: u64) -> String {

@@ -51,6 +51,9 @@ pub trait File: Send + 'static {
     /// Waits until the disk has these bytes, in its cache at least, so that a `sync` at the end of a long
     /// file finds little left to do. Nothing is durable by it.
     fn write_out(&self, offset: u64, bytes: u64) -> io::Result<()>;
+    /// Has the system begin to write these bytes. A failure to write them is left for a `sync` to tell, of
+    /// whatever process: whoever waits for them would take it away.
+    fn begin_write_out(&self, offset: u64, bytes: u64) -> io::Result<()>;
     /// Size in bytes.
     fn size(&self) -> io::Result<u64>;
     /// Cuts or extends with zeros.
@@ -166,18 +169,15 @@ impl File for fs::File {
         self.sync_data()
     }
 
-    #[expect(unsafe_code, reason = "no library has this call")]
     fn write_out(&self, offset: u64, bytes: u64) -> io::Result<()> {
         const WAIT_FOR_ALL: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
             | libc::SYNC_FILE_RANGE_WRITE
             | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-        let outside = |_| io::Error::from(io::ErrorKind::InvalidInput);
-        let offset = libc::off64_t::try_from(offset).map_err(outside)?;
-        let bytes = libc::off64_t::try_from(bytes).map_err(outside)?;
-        // SAFETY: the call takes numbers only, and the file is open while it is borrowed.
-        let result =
-            unsafe { libc::sync_file_range(self.as_raw_fd(), offset, bytes, WAIT_FOR_ALL) };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        sync_file_range(self, offset, bytes, WAIT_FOR_ALL)
+    }
+
+    fn begin_write_out(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        sync_file_range(self, offset, bytes, libc::SYNC_FILE_RANGE_WRITE)
     }
 
     fn size(&self) -> io::Result<u64> {
@@ -187,4 +187,19 @@ impl File for fs::File {
     fn set_size(&self, bytes: u64) -> io::Result<()> {
         self.set_len(bytes)
     }
+}
+
+#[expect(unsafe_code, reason = "no library has this call")]
+fn sync_file_range(
+    file: &fs::File,
+    offset: u64,
+    bytes: u64,
+    flags: libc::c_uint,
+) -> io::Result<()> {
+    let outside = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let offset = libc::off64_t::try_from(offset).map_err(outside)?;
+    let bytes = libc::off64_t::try_from(bytes).map_err(outside)?;
+    // SAFETY: the call takes numbers only, and the file is open while it is borrowed.
+    let result = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, bytes, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -127,12 +127,12 @@ fn a_full_disk_refuses_before_the_journal_needs_the_space_and_goes_on_when_there
 
 #[test]
 fn a_segment_made_ahead_that_cannot_be_synced_ends_the_journal_and_other_failures_are_waited_out() {
-    // Of making one: create, write, sync, sync the directory.
-    for operation in 0..4 {
+    // Of making one: list, create, write, write out, sync, sync the directory.
+    for operation in 0..6 {
         let disk = SimulatedDisk::new();
         let (mut journal, _) = open_after(&disk, SEGMENT_BYTES, 0).unwrap();
         disk.fail_operation(operation);
-        if operation < 2 {
+        if operation < 3 {
             assert!(!journal.has_reserve().unwrap());
             assert!(journal.has_reserve().unwrap(), "the next attempt succeeds");
             write(&mut journal, 1..=1).unwrap();

@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::*;
 use viabtc_journal::simulated::SimulatedDisk;
@@ -33,6 +33,29 @@ fn feed(disk: &SimulatedDisk, last: u64) -> FeedWriter<SimulatedDisk> {
 fn files(disk: &SimulatedDisk) -> Vec<String> {
     let names = disk.list().unwrap();
     names.into_iter().filter(|name| name.starts_with("feed-0")).collect()
+}
+
+#[test]
+fn a_thread_has_it_written_to_the_disk_while_it_grows() {
+    const DEADLINE: Duration = Duration::from_secs(60);
+    let disk = SimulatedDisk::new();
+    let mut feed = FeedWriter::open(&disk).unwrap();
+    feed.flow_out().unwrap();
+    let before = disk.operations();
+    for sequence in 1..=1_025 {
+        feed.append(sequence, 0, &[7; 1 << 10]).unwrap();
+    }
+    feed.flush().unwrap();
+    // The file is made and written here; there it is opened, and four pieces of 256 KiB begin.
+    let begun = Instant::now();
+    while disk.operations() < before + 2 + 1 + 4 {
+        assert!(begun.elapsed() < DEADLINE, "{} operations", disk.operations() - before);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(feed);
+    assert_eq!(disk.operations(), before + 2 + 1 + 4);
+    let found = sequences(&mut FeedReader::open(&disk, 0), 4 << 20);
+    assert_eq!(found, (1..=1_025).collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::outflow::Outflow;
 use super::{End, FeedSignal, feed_name, first_sequences, read};
 use crate::error::JournalError;
 use crate::record::Header;
@@ -22,6 +23,9 @@ pub struct FeedWriter<S: Storage> {
     end: End,
     buffer: Vec<u8>,
     signal: Arc<FeedSignal>,
+    outflow: Option<Outflow>,
+    /// How much of the file the outflow knows of.
+    noted: u64,
 }
 
 impl<S: Storage> FeedWriter<S> {
@@ -45,6 +49,8 @@ impl<S: Storage> FeedWriter<S> {
             end: End::default(),
             buffer: Vec::new(),
             signal: Arc::default(),
+            outflow: None,
+            noted: 0,
         };
         while let Some(first) = first_sequences(storage)?.last().copied() {
             let name = feed_name(first);
@@ -57,10 +63,22 @@ impl<S: Storage> FeedWriter<S> {
             file.set_size(end.offset).map_err(JournalError::io("cut", &name))?;
             writer.file = Some((file, name));
             writer.end = end;
+            writer.noted = end.offset;
             break;
         }
         writer.signal.flush(writer.end.sequence);
         Ok(writer)
+    }
+
+    /// Has a thread of its own write to the disk what is appended from now on, little by little.
+    ///
+    /// # Errors
+    /// When the thread cannot start.
+    pub fn flow_out(&mut self) -> Result<(), JournalError> {
+        let started = Outflow::start(&self.storage);
+        let started = started.map_err(JournalError::io("start", "the thread of the feed"))?;
+        self.outflow = Some(started);
+        Ok(())
     }
 
     /// Sequence of the last record; 0 without one.
@@ -91,6 +109,7 @@ impl<S: Storage> FeedWriter<S> {
             let name = feed_name(sequence);
             let file = self.storage.create(&name).map_err(JournalError::io("create", &name))?;
             self.file = Some((file, name));
+            self.noted = 0;
             self.end = End { sequence: self.end.sequence, ..End::default() };
         }
         self.end.ordinal += 1;
@@ -122,6 +141,9 @@ impl<S: Storage> FeedWriter<S> {
                 .map_err(JournalError::io("write", name))?;
             self.end.offset += self.buffer.len() as u64;
             self.buffer.clear();
+            if let Some(outflow) = &self.outflow {
+                self.noted = outflow.note(name, self.noted, self.end.offset);
+            }
             self.signal.flush(self.end.sequence);
         }
         Ok(())
