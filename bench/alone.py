@@ -62,6 +62,22 @@ ALONE: Final = (
         1e3,
     ),
     Alone(
+        "snapshot_parts",
+        "held_ms",
+        "of that the engine itself, on a file system in memory",
+        Target(5, "ms", is_minimum=False),
+    ),
+    Alone(
+        "snapshot_disk", "without_max_ms", "slowest command without a snapshot, same run, ms", None
+    ),
+    Alone("snapshot_disk", "bare_max_ms", "slowest sync without an engine, same run, ms", None),
+    Alone(
+        "snapshot_disk",
+        "p999_ratio",
+        "99.9th percentile of the commands beside a snapshot, in those without",
+        None,
+    ),
+    Alone(
         "bytes_per_order",
         "largest",
         "memory of a resting order, all indexes included",

@@ -1,10 +1,16 @@
 //! What a snapshot costs the commands that come meanwhile, and how long a restart takes:
 //! `cargo bench -p viabtc-host --bench snapshot_stall [-- ORDERS]`.
 //!
-//! An engine with a million resting orders is given a deposit every half millisecond. Its latencies
-//! without and with a snapshot in the making, by a child process as in production, are printed, and then
-//! those of the rotations alone.
+//! An engine with a million resting orders is given a deposit every half millisecond. In each round three
+//! things take turns on the same disk at the same pace: a bare loop that writes half a kibibyte and syncs it,
+//! the engine without a snapshot, and the engine with one in the making by a child process as in production.
+//! What the bare loop waits is the disk's own; what a snapshot costs is the difference between the other two.
+//!
+//! The same engine in memory, where a sync costs nothing, shows how long the snapshot itself holds the
+//! engine's thread up (`held_ms`), apart from the disk (`disk_ms`).
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::mpsc::sync_channel;
@@ -27,7 +33,15 @@ const SNAPSHOT_OF: &str = "VIABTC_SNAPSHOT_OF";
 const USERS: u64 = 10_000;
 const BATCH: u64 = 1_000;
 const PACE: Duration = Duration::from_micros(500);
-const QUIET: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_secs(5);
+const ROUNDS: usize = 3;
+
+/// What the bare loop syncs at a time, about a deposit's record, and how much of it before it begins anew.
+const BARE_BYTES: usize = 512;
+const BARE_FILE_BYTES: u64 = 8 << 20;
+
+/// A file system in memory.
+const IN_MEMORY: &str = "/dev/shm";
 const RESTARTS: usize = 3;
 
 /// As in the package.
@@ -40,26 +54,16 @@ fn main() {
     }
     let orders = std::env::args().skip(1).find_map(|text| text.parse().ok()).unwrap_or(1_000_000);
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let host = start(folder.path());
-    let begun = Instant::now();
-    fill(&host, orders);
-    println!("{orders} resting orders after {:.1} s", begun.elapsed().as_secs_f64());
-    // What the filling left to be written must not be measured.
-    let synced = Command::new("sync").status().expect("sync runs");
-    assert!(synced.success());
-    let mut id = 1_000_000;
-    report("without a snapshot", &pace(&host, &mut id, |elapsed| elapsed < QUIET));
+    let (host, mut id) = filled(folder.path(), orders);
+    let [mut bare, mut without, mut during] = [const { Vec::new() }; 3];
     let mut delays = Vec::new();
-    for round in ["the first snapshot", "the next snapshot", "one more snapshot"] {
-        let begun = Instant::now();
-        host.rotate().expect("the segment can be closed");
-        let closed = begun.elapsed();
-        let mut child = begin_snapshot(folder.path());
-        let figures = pace(&host, &mut id, |_| is_running(&mut child));
-        report(&format!("during {round}"), &figures);
+    for round in 1..=ROUNDS {
+        bare.extend(report(&format!("round {round}, bare"), pace_bare(folder.path())));
+        let figures = pace(&host, &mut id, |elapsed| elapsed < QUIET);
+        without.extend(report(&format!("round {round}, without a snapshot"), figures));
+        let figures = pace_beside_a_snapshot(&host, folder.path(), &mut id);
         delays.push(figures.iter().max().expect("a deposit").as_micros());
-        let seconds = begun.elapsed().as_secs_f64();
-        println!("  the rotation took {closed:?}, the child {seconds:.2} s");
+        during.extend(report(&format!("round {round}, beside a snapshot"), figures));
     }
     let rotations: Vec<Duration> = (0..20)
         .map(|_| {
@@ -69,7 +73,7 @@ fn main() {
             begun.elapsed()
         })
         .collect();
-    report("rotations", &rotations);
+    report("rotations", rotations);
     for _ in 0..100 {
         let mut batch = Batch::new(host.names().get());
         for _ in 0..1_000 {
@@ -85,6 +89,22 @@ fn main() {
     let (least, largest) = (delays.iter().min(), delays.iter().max());
     let (least, largest) = (least.expect("a round"), largest.expect("a round"));
     println!("bench=snapshot_delay_microseconds orders={orders} least={least} largest={largest}");
+    let [bare, without, during] =
+        [bare, without, during].map(|figures| [tail(&figures), most(&figures)]);
+    println!(
+        "bench=snapshot_disk orders={orders} bare_p999_ms={:.2} bare_max_ms={:.2} without_p999_ms={:.2} \
+         without_max_ms={:.2} with_p999_ms={:.2} with_max_ms={:.2} p999_ratio={:.2} max_ratio={:.2}",
+        bare[0],
+        bare[1],
+        without[0],
+        without[1],
+        during[0],
+        during[1],
+        during[0] / without[0],
+        during[1] / without[1],
+    );
+    let held = in_memory(orders);
+    println!("bench=snapshot_parts orders={orders} held_ms={held:.2} disk_ms={:.2}", during[1]);
     let restarts: Vec<u128> = (0..RESTARTS)
         .map(|_| {
             let begun = Instant::now();
@@ -98,6 +118,27 @@ fn main() {
     let (least, largest) = (restarts.iter().min(), restarts.iter().max());
     let (least, largest) = (least.expect("a restart"), largest.expect("a restart"));
     println!("bench=restart_milliseconds orders={orders} least={least} largest={largest}");
+}
+
+/// An engine with `orders` resting ones whose files are on the disk, and the last id that was used.
+fn filled(directory: &Path, orders: u64) -> (Host, u64) {
+    let host = start(directory);
+    let begun = Instant::now();
+    fill(&host, orders);
+    println!("{orders} resting orders after {:.1} s", begun.elapsed().as_secs_f64());
+    // What the filling left to be written must not be measured.
+    let synced = Command::new("sync").status().expect("sync runs");
+    assert!(synced.success());
+    (host, 1_000_000)
+}
+
+/// The slowest deposit beside a snapshot, in milliseconds, where syncs cost nothing.
+fn in_memory(orders: u64) -> f64 {
+    let folder = tempfile::tempdir_in(IN_MEMORY).expect("a temporary directory in memory");
+    let (host, mut id) = filled(folder.path(), orders);
+    let figures = pace_beside_a_snapshot(&host, folder.path(), &mut id);
+    host.stop(Duration::from_secs(30));
+    most(&report("in memory, beside a snapshot", figures))
 }
 
 fn start(directory: &Path) -> Host {
@@ -180,8 +221,13 @@ fn deposit(host: &Host, id: &mut u64) {
     assert_eq!(replies.len(), 1);
 }
 
-/// Deposits at a pace while `goes_on`; a late one counts from when it should have been sent.
-fn pace(host: &Host, id: &mut u64, mut goes_on: impl FnMut(Duration) -> bool) -> Vec<Duration> {
+/// Deposits at a pace while `goes_on`.
+fn pace(host: &Host, id: &mut u64, goes_on: impl FnMut(Duration) -> bool) -> Vec<Duration> {
+    paced(|| deposit(host, id), goes_on)
+}
+
+/// Acts at a pace while `goes_on`; what is late counts from when it should have begun.
+fn paced(mut act: impl FnMut(), mut goes_on: impl FnMut(Duration) -> bool) -> Vec<Duration> {
     let begun = Instant::now();
     let mut latencies = Vec::new();
     let mut due = begun;
@@ -189,15 +235,60 @@ fn pace(host: &Host, id: &mut u64, mut goes_on: impl FnMut(Duration) -> bool) ->
         if let Some(early) = due.checked_duration_since(Instant::now()) {
             std::thread::sleep(early);
         }
-        deposit(host, id);
+        act();
         latencies.push(due.elapsed());
         due += PACE;
     }
     latencies
 }
 
-fn report(what: &str, latencies: &[Duration]) {
+/// As [`pace`], from the closing of a segment until the snapshot that covers it is made.
+fn pace_beside_a_snapshot(host: &Host, directory: &Path, id: &mut u64) -> Vec<Duration> {
+    let begun = Instant::now();
+    host.rotate().expect("the segment can be closed");
+    let closed = begun.elapsed();
+    let mut child = begin_snapshot(directory);
+    let mut figures = pace(host, id, |_| is_running(&mut child));
+    println!(
+        "  the segment was closed in {closed:?}, the child took {:.2} s",
+        begun.elapsed().as_secs_f64()
+    );
+    figures.push(closed);
+    figures
+}
+
+/// Writes and syncs at the pace of the deposits, without an engine.
+fn pace_bare(directory: &Path) -> Vec<Duration> {
+    let path = directory.join("bare");
+    let file = File::create(&path).expect("a file");
+    file.write_all_at(&vec![0; BARE_FILE_BYTES as usize], 0).expect("room");
+    file.sync_all().expect("a sync");
+    let mut offset = 0;
+    let act = || {
+        file.write_all_at(&[1; BARE_BYTES], offset).expect("a write");
+        file.sync_data().expect("a sync");
+        offset = (offset + BARE_BYTES as u64) % BARE_FILE_BYTES;
+    };
+    let figures = paced(act, |elapsed| elapsed < QUIET);
+    std::fs::remove_file(path).expect("the file is there");
+    figures
+}
+
+/// The 99.9th percentile in milliseconds.
+fn tail(latencies: &[Duration]) -> f64 {
     let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    sorted[(sorted.len() - 1) * 999 / 1_000].as_secs_f64() * 1e3
+}
+
+/// The longest in milliseconds.
+fn most(latencies: &[Duration]) -> f64 {
+    latencies.iter().max().expect("one at least").as_secs_f64() * 1e3
+}
+
+/// Prints how they are distributed, and gives them back.
+fn report(what: &str, latencies: Vec<Duration>) -> Vec<Duration> {
+    let mut sorted = latencies.clone();
     sorted.sort_unstable();
     let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
     let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
@@ -207,4 +298,5 @@ fn report(what: &str, latencies: &[Duration]) {
         "{what}: {count}, p50 {p50:?}, p99 {p99:?}, p99.9 {p999:?}, max {:?}, over 5 ms {over}",
         at(1.0)
     );
+    latencies
 }
