@@ -1,8 +1,9 @@
 """The life of an engine in one short process, for tests that let its calls to the system fail.
 
 `python -m crash.short_life DIRECTORY` starts, appends over several segments, closes one, makes a
-snapshot, appends, and stops; then it does all of it again over what is there. It prints a line for
-each acknowledged deposit of 1. A failure that ends it is told on standard error.
+snapshot, appends, and stops; then it does all of it again over what is there. Beside the snapshot
+stands one that was not finished and has to go. It prints a line for each acknowledged deposit of 1.
+A failure that ends it is told on standard error.
 """
 
 import json
@@ -22,6 +23,8 @@ TEXT_BYTES: Final = 1_000
 SEGMENT_BYTES: Final = 16_384
 REFUSED: Final = 3
 """A code that says that nothing was done."""
+UNFINISHED: Final = f"snapshot-{9:020}.snap.unfinished"
+"""What is no segment and no whole snapshot becomes nothing else: it is removed."""
 
 
 def deposit(engine: _core.Engine, number: int) -> None:
@@ -44,6 +47,7 @@ def main() -> int:
             for step in range(2 * DEPOSITS):
                 if step == DEPOSITS:
                     engine.rotate()
+                    (data / UNFINISHED).touch()
                     _core.write_snapshot(str(data))
                 number += 1
                 deposit(engine, number)
