@@ -62,7 +62,8 @@ impl Workload {
             .flat_map(|&user| assets.clone().map(move |asset| (UserId(user), AssetId(asset))))
             .collect();
         let (recent, named) = (VecDeque::new(), VecDeque::new());
-        Workload { random, time: 1_000_000, reason_id: 0, recent, named, deposits }
+        let time = exchange.time().0.max(1_000_000);
+        Workload { random, time, reason_id: 0, recent, named, deposits }
     }
 
     pub fn next(&mut self, exchange: &Exchange) -> (Time, Command) {
