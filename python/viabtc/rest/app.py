@@ -6,11 +6,11 @@ from fastapi import FastAPI
 from viabtc import __version__
 from viabtc.rest.context import PREFIX, Desk
 from viabtc.rest.errors import add_handlers, document_own
-from viabtc.rest.limits import BodyLimit
 from viabtc.rest.pages import PageSettings, add_page
 from viabtc.rest.requestid import RequestId
 from viabtc.rest.routes import account, admin, changes, market, orders, udf, users
 from viabtc.rest.sites import add_sites
+from viabtc.rest.sizes import SizeLimits
 from viabtc.rest.times import Times
 from viabtc.service.auditlog import AuditLog
 from viabtc.service.tokens import Tokens
@@ -35,7 +35,7 @@ def build_app(desk: Desk, tokens: Tokens, audit: AuditLog, page: PageSettings) -
     app.state.times = Times(PREFIX)
     add_handlers(app)
     document_own(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(SizeLimits)
     app.add_middleware(RequestId, log=structlog.get_logger(), prefix=PREFIX, times=app.state.times)
     # Before all others, the busiest first: a request is compared with one route after the other. As
     # the app's own, because routes of an included router are looked for twice.

@@ -232,6 +232,8 @@ async def serving(app: "FastAPI", sock: socket.socket) -> AsyncIterator[None]:
     """Serves `app` on `sock` in this event loop while the block runs."""
     import uvicorn
 
+    from viabtc.service.heads import BoundedHeads
+
     class Server(uvicorn.Server):
         """Leaves signals to us."""
 
@@ -241,6 +243,7 @@ async def serving(app: "FastAPI", sock: socket.socket) -> AsyncIterator[None]:
 
     config = uvicorn.Config(
         app,
+        http=BoundedHeads,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from viabtc.rest.direct import DirectRoute
 from viabtc.rest.errors import ApiError, add_handlers, documented
 from viabtc.rest.keys import Trader, User
-from viabtc.rest.limits import BODY_BYTES_MAX, BodyLimit
 from viabtc.rest.models import PlaceOrder
+from viabtc.rest.sizes import BODY_BYTES_MAX, SizeLimits
 from viabtc.service.tokens import Tokens, open_tokens
 
 JSON = {"Content-Type": "application/json"}
@@ -42,7 +42,7 @@ def app_of(kind: type[APIRoute], tokens: Tokens) -> FastAPI:
     app = FastAPI()
     app.state.tokens = tokens
     add_handlers(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(SizeLimits)
     router = APIRouter(route_class=kind)
     router.post("/orders", status_code=201, responses=documented("not_found"))(place)
     app.router.routes.extend(router.routes)
