@@ -1,6 +1,6 @@
 //! All connections on one thread: opened as fast as the server takes them, then read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +25,9 @@ const OPENING: Duration = Duration::from_secs(10);
 
 /// How long deals of the measured part may come after it.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// Pushes whose times are kept: more than are on their way at once.
+const PUSHES_MAX: usize = 1_024;
 
 /// Of nice values, that of who waits for all others.
 const LOWEST_PRIORITY: i32 = 19;
@@ -86,8 +89,8 @@ struct Crowd<'a> {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
-    /// The last push of deals, and the times in it: most that come are the same.
-    last: (Vec<u8>, Vec<u64>),
+    /// Pushes of deals, and the times in each: most that come are the same for all connections.
+    pushes: HashMap<Vec<u8>, Vec<u64>>,
     listeners: Vec<Option<Listener>>,
     /// Connections that are opening.
     opening: usize,
@@ -142,7 +145,7 @@ impl<'a> Crowd<'a> {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS_MAX),
             buffer: vec![0; READ_BYTES],
-            last: (Vec::new(), Vec::new()),
+            pushes: HashMap::new(),
             listeners: Vec::with_capacity(plan.connections),
             opening: 0,
             is_aside: false,
@@ -307,7 +310,7 @@ impl<'a> Crowd<'a> {
             return Ok(());
         }
         let now_ns = self.now_ns();
-        let Crowd { script, buffer, measured, found, last, heard, is_aside, .. } = self;
+        let Crowd { script, buffer, measured, found, pushes, heard, is_aside, .. } = self;
         let mut push = |listener: &mut Listener, payload: &[u8], came_ns: Option<u64>| {
             *heard += 1;
             if measured.contains(&now_ns) {
@@ -315,10 +318,13 @@ impl<'a> Crowd<'a> {
                 found.bytes += payload.len() as u64;
             }
             if measured.start != u64::MAX && payload.starts_with(DEALS) {
-                if last.0 != payload {
-                    *last = (payload.to_vec(), deal_times(payload).collect());
+                if !pushes.contains_key(payload) {
+                    if pushes.len() == PUSHES_MAX {
+                        pushes.clear();
+                    }
+                    pushes.insert(payload.to_vec(), deal_times(payload).collect());
                 }
-                for time_ns in last.1.iter().filter(|time| measured.contains(time)) {
+                for time_ns in pushes[payload].iter().filter(|time| measured.contains(time)) {
                     listener.deals += 1;
                     let came_ns = came_ns.unwrap_or(now_ns);
                     found.latency.saturating_record(came_ns.saturating_sub(*time_ns));
