@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use super::listening::ACCEPT_TURN;
 use super::*;
+use crate::backend::Ticket;
 use crate::server::listen;
 
 /// Takes every byte as a request that needs no answer, and notes who sent how many.
