@@ -31,6 +31,8 @@ COMMANDS: Final = (0xFFFF_FFFF, 1, 101, 102, 104, 105, 201, 202, 203, 204, 205, 
 SLOW_KINDS: Final = 4
 PARTIAL_DEADLINE_S: Final = 45.0
 """By then the server must have closed every connection that owes the rest of a message."""
+DRIP_S: Final = 0.5
+"""Pause of a client that sends its message byte by byte."""
 
 
 def connect(port: int, index: int) -> socket.socket:
@@ -239,7 +241,7 @@ def slow(http_port: int, rpc_port: int, count: int) -> None:
             with contextlib.suppress(OSError):
                 connection.send(b"X")
         owing = [connection for connection in owing if not is_closed(connection)]
-        time.sleep(0.5)
+        time.sleep(DRIP_S)
     if owing:
         sys.exit(f"{len(owing)} connections that owe the rest of a message are still open")
     quiet = [connection for kind, connection in opened if kind == 0]
