@@ -113,7 +113,7 @@ def test_services_that_answer_and_a_topic_with_more_than_one_partition(
     asyncio.run(make_wide(broker))
     engine = start_matchengine(tmp_path, small_config())
     host, port = engine.place("rpc")
-    config = market_data({"name": "", "addr": []}, "127.0.0.1:1")
+    config = market_data({"name": "nobody", "addr": ["127.0.0.1:1"]}, "127.0.0.1:1")
     config["deals"] = {"brokers": broker.place, "topic": "wide", "partition": 0}
     config["matchengine"] = {"addr": f"tcp@{host}:{port}"}
     own = json.loads((tmp_path / "matchengine.json").read_text())

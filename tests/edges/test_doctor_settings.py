@@ -173,7 +173,7 @@ def test_topics_that_lose_or_refuse_messages_are_named(broker: Broker, tmp_path:
     asyncio.run(make_topics(broker, **settings))
 
     def found(topic: str) -> dict[str, tuple[str, str]]:
-        config = market_data({"name": "", "addr": []}, broker.place)
+        config = market_data({"name": "nobody", "addr": ["127.0.0.1:1"]}, broker.place)
         config["deals"]["topic"] = topic
         return of(looked_at(tmp_path, "marketprice", config), f"topic {topic}")
 

@@ -23,7 +23,7 @@ from viabtc.rest.context import PREFIX, Desk, Fees
 from viabtc.rest.exchange import Exchange
 from viabtc.rest.limits import OrderPace, Pace
 from viabtc.rest.pages import PageSettings
-from viabtc.rest.sites import AUTH
+from viabtc.rest.sites import AUTH, SIGN
 from viabtc.service.auditlog import open_audit_log
 from viabtc.service.tokens import open_tokens
 
@@ -109,6 +109,7 @@ ROWS: Final = (
     Row("GET", "/page.json", PUBLIC),
     Row("GET", "/docs", PUBLIC),
     Row("GET", AUTH, PUBLIC),
+    Row("GET", SIGN, PUBLIC),
     api("GET", "/openapi.json", PUBLIC),
     api("GET", "/time", PUBLIC),
     api("GET", "/assets", PUBLIC),

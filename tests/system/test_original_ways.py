@@ -21,7 +21,7 @@ NAME: Final = "accesshttp"
 
 DEADLINE_S: Final = 20.0
 
-START: Final = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:.]{15}\] \[\d+\] \[vip\]run\.py:\d+\(serve\): ")
+START: Final = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:.]{15}\] \[\d+\] \[vip\]run\.py:\d+\(begun\): ")
 """A line as the original's, of the level that is always written."""
 
 BANNER: Final = re.compile(
