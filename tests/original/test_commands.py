@@ -10,14 +10,16 @@ import random
 import re
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from golden import transcript
 from harness.kafka import Broker, records
 from harness.mariadb import HISTORY, LOG, Mariadb
-from harness.processes import start_matchengine
+from harness.processes import Server, start_matchengine
 from harness.rpc import Client, Frame
 from original.deployment import Deployment
 
@@ -43,7 +45,8 @@ ODD_NUMBERS: Final = (
 )
 ODD_VALUES: Final[tuple[Any, ...]] = (None, True, 1, 0, 1.5, "x", "", [], {})
 
-TIMES: Final = {"ctime", "mtime", "ftime", "time", "create_time", "finish_time"}
+TIMES: Final = transcript.TIMES | {"create_time", "finish_time"}
+"""Members and columns that hold a time."""
 
 AUTOMATIC: Final = re.compile(r"(balance|user_deal|deal)_history")
 """Tables whose ids are the database's."""
@@ -189,10 +192,20 @@ def test_what_is_answered_told_and_stored_is_the_same(
     folder = tmp_path / "ours"
     folder.mkdir()
     own_broker, own_mariadb = Broker(folder / "kafka"), Mariadb(folder / "mariadb", databases)
-    own_broker.start()
-    own_mariadb.start()
-    config = {**golden_config, **own_mariadb.sections(), "brokers": own_broker.place}
-    engine = start_matchengine(folder, config)
+    with ExitStack() as stack:
+        for server in (own_broker, own_mariadb):
+            stack.callback(server.close)
+            server.start()
+        config = {**golden_config, **own_mariadb.sections(), "brokers": own_broker.place}
+        engine = start_matchengine(folder, config)
+        stack.callback(engine.stop)
+        compare(deployment, engine, seed)
+        until_same(lambda: messages(own_broker), lambda: messages(broker))
+        until_same(lambda: rows(own_mariadb), lambda: rows(mariadb))
+
+
+def compare(deployment: Deployment, engine: Server, seed: int) -> None:
+    """Asks both the same, one command after the other."""
     asker = Asker(random.Random(seed))
     accepted = 0
     with Client(deployment.rpc()) as other, Client(engine.place("rpc")) as ours:
@@ -210,8 +223,3 @@ def test_what_is_answered_told_and_stored_is_the_same(
             # The original's may be half a second old.
             until_same(partial(depth, ours, market), partial(depth, other, market))
     assert accepted > COMMANDS / 10
-    until_same(lambda: messages(own_broker), lambda: messages(broker))
-    until_same(lambda: rows(own_mariadb), lambda: rows(mariadb))
-    assert engine.stop() == 0, engine.said()
-    own_mariadb.close()
-    own_broker.close()

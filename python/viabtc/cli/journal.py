@@ -11,6 +11,10 @@ DataDirectory = Annotated[
     Path, typer.Argument(help="The engine's data directory.", show_default=False)
 ]
 
+GiveWay = Annotated[
+    bool, typer.Option("--give-way", help="Take least priority, and end with the parent process.")
+]
+
 
 @journal_app.command("verify", epilog="Example: viabtc journal verify viabtc-data")
 def journal_verify(directory: DataDirectory) -> None:
@@ -45,10 +49,8 @@ def journal_copy(
 @journal_app.command("snapshot", epilog="Example: viabtc journal snapshot viabtc-data")
 def journal_snapshot(
     directory: DataDirectory,
-    give_way: Annotated[  # noqa: FBT002 - typer takes a flag as a keyword
-        bool,
-        typer.Option("--give-way", help="Take least priority, and end with the parent process."),
-    ] = False,
+    *,
+    give_way: GiveWay = False,
 ) -> None:
     """Make the next snapshot from the closed segments; the engine may run meanwhile."""
     from viabtc import journal
@@ -77,10 +79,7 @@ def journal_slice(
     store: Annotated[
         Path | None, typer.Option(help="Into the embedded store of `viabtc run`.")
     ] = None,
-    give_way: Annotated[
-        bool,
-        typer.Option("--give-way", help="Take least priority, and end with the parent process."),
-    ] = False,
+    give_way: GiveWay = False,
 ) -> None:
     """Write the newest snapshot as a slice; the engine does it by itself."""
     from viabtc import journal

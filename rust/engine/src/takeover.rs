@@ -37,14 +37,7 @@ impl Exchange {
     pub fn take_over(config: Config, found: &Found) -> Result<Exchange, RestoreError> {
         let mut bytes = Vec::new();
         write(&config, found, &mut bytes);
-        let mut rest = &bytes[..];
-        Exchange::restore(config, &mut |buffer| {
-            let count = buffer.len().min(rest.len());
-            let (now, later) = rest.split_at(count);
-            buffer[..count].copy_from_slice(now);
-            rest = later;
-            count
-        })
+        Exchange::restore_bytes(config, &bytes)
     }
 
     /// Lets an update count again that somebody else let count again.

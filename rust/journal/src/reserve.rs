@@ -260,8 +260,7 @@ impl<S: Storage> Shared<S> {
                 return Ok(false);
             }
             if found[..count].iter().any(|byte| *byte != 0) {
-                file.write_at(&zeros[..count], offset).map_err(JournalError::io("write", name))?;
-                file.write_out(offset, count as u64).map_err(JournalError::io("sync", name))?;
+                put(&file, name, &zeros[..count], offset)?;
             }
             offset += count as u64;
             if is_gentle {
@@ -279,8 +278,7 @@ impl<S: Storage> Shared<S> {
         let mut offset = 0;
         while offset < self.segment_bytes {
             let count = usize::try_from(self.segment_bytes - offset).unwrap_or(PIECE).min(PIECE);
-            file.write_at(&zeros[..count], offset).map_err(JournalError::io("write", name))?;
-            file.write_out(offset, count as u64).map_err(JournalError::io("sync", name))?;
+            put(&file, name, &zeros[..count], offset)?;
             offset += count as u64;
             if is_gentle {
                 self.pause();
@@ -296,6 +294,12 @@ impl<S: Storage> Shared<S> {
         let waited = self.changed.wait_timeout_while(self.lock(), PAUSE, is_unhurried);
         drop(waited.expect("no thread panics here"));
     }
+}
+
+/// Writes a piece, which begins to go to the disk at once.
+fn put(file: &impl File, name: &str, piece: &[u8], offset: u64) -> Result<(), JournalError> {
+    file.write_at(piece, offset).map_err(JournalError::io("write", name))?;
+    file.write_out(offset, piece.len() as u64).map_err(JournalError::io("sync", name))
 }
 
 /// Whether a failure says that the disk does not keep what it was given: no other file is safer than this

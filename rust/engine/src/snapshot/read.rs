@@ -90,7 +90,12 @@ impl Exchange {
     pub fn reconfigure(self, config: Config) -> Result<Exchange, RestoreError> {
         let mut bytes = Vec::new();
         self.write_snapshot(&mut |piece| bytes.extend_from_slice(piece));
-        let mut rest = &bytes[..];
+        Exchange::restore_bytes(config, &bytes)
+    }
+
+    /// As [`Exchange::restore`], from what is in memory as a whole.
+    pub(crate) fn restore_bytes(config: Config, bytes: &[u8]) -> Result<Exchange, RestoreError> {
+        let mut rest = bytes;
         Exchange::restore(config, &mut |buffer| {
             let count = buffer.len().min(rest.len());
             let (now, later) = rest.split_at(count);
